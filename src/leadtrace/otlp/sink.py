@@ -1,0 +1,67 @@
+"""The one seam of the writing side: `Sink.append(signal, record) -> Receipt`.
+
+`emit` makes a record's identity and bytes once and hands them here; a bounded memory sink takes them today, the journal
+on disk tomorrow, a test's list in `capture()`. Whoever appends never learns which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+__all__ = ["NOWHERE", "Receipt", "Signal", "Sink"]
+
+
+@dataclass(slots=True, frozen=True, eq=False)
+class Signal:
+    """What a record's bytes are: log records or spans of one instrumentation scope.
+
+    `scope` is the encoded head that such records share: a ScopeLogs (or ScopeSpans) message that has its scope and schema
+    URL and no records yet. A record is one framed `log_records` (or `spans`) field, so that head and records, put one behind
+    another, are a valid message. Signals are compared by identity: make one per scope and keep it.
+    """
+
+    kind: Literal["logs", "traces"]
+    scope: bytes
+
+
+@dataclass(slots=True, frozen=True)
+class Receipt:
+    """What became of an emitted event.
+
+    `uid` is its `log.record.uid`; `saved` is true only when it is in the journal's file, false in memory; `why` says in a
+    word why it is not saved (`in memory`, `full`, `off`, `span only` …). `await receipt` waits until it is as durable as
+    the settings promise, and gives the receipt back; in memory there is nothing to wait for.
+    """
+
+    uid: str
+    saved: bool = False
+    why: str = ""
+
+    def __await__(self) -> Generator[object, None, Receipt]:
+        return self
+        yield
+
+
+class Sink(Protocol):
+    """Takes encoded records.
+
+    Any thread may append, and so may a running event loop: `append` does not block on the network, takes no lock that is
+    held across I/O, and never raises for storage. Order within one thread is kept. The caller fills in the receipt's uid.
+    """
+
+    def append(self, signal: Signal, record: bytes) -> Receipt:
+        """Take one framed record of that signal; the answer says whether it is safe, and if not why."""
+        ...
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until all that was appended before this call has been acknowledged by its receivers, at most that long."""
+        ...
+
+    def close(self, timeout_s: float) -> None:
+        """Flush at most that long and stop; what is appended later is refused and counted."""
+        ...
+
+
+NOWHERE = Receipt("", saved=False, why="off")

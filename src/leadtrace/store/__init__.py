@@ -1,0 +1,1 @@
+"""Where recorded leads are kept and read: one interface, an implementation per source."""
