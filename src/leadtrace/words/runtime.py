@@ -1,0 +1,62 @@
+"""The switches of the writing side in this process: where records go, and how they are redacted.
+
+`leadtrace.configure()` and `leadtrace.capture()` put a runtime in place; the words read it at every call. With none in
+place, no tracer provider set and no handler attached, a word only calls through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from leadtrace.otlp.clock import Clock
+from leadtrace.otlp.sink import Sink
+
+if TYPE_CHECKING:
+    from leadtrace.otlp.redact import Redactor
+
+__all__ = ["Runtime", "current", "install", "uninstall"]
+
+
+@dataclass(slots=True)
+class Runtime:
+    """What the writing side runs with. Made once by the composition root; replaced as a whole, never changed in place."""
+
+    sink: Sink | None = None
+    """Where log events go; None: nowhere, and events live on spans alone."""
+    redactor: Redactor | None = None
+    """What keeps personal data out of records; None only where nothing is recorded."""
+    events: Literal["both", "logs", "span"] = "both"
+    strict: bool = False
+    """Mistakes in telling raise `StrictError` instead of being marked and counted."""
+    tenant: str = ""
+    currency: str = "USD"
+    expected: tuple[type[BaseException], ...] = ()
+    """Exceptions that are answers wherever they are raised."""
+    allow: frozenset[str] = frozenset()
+    """Keys that leadtrace may pick up by itself (returned data, inputs, exception contents)."""
+    clock: Clock = field(default_factory=Clock)
+    on_event: Callable[[object], None] | None = None
+    """Called with each event after it is handed to the sink; the way by which `capture()` sees them."""
+
+
+_current: Runtime | None = None
+
+
+def current() -> Runtime | None:
+    """The runtime in place, None where `configure()` has not run."""
+    return _current
+
+
+def install(runtime: Runtime) -> Runtime | None:
+    """Put a runtime in place for all threads; gives back the one that it takes the place of."""
+    global _current
+    before, _current = _current, runtime
+    return before
+
+
+def uninstall(before: Runtime | None = None) -> None:
+    """Take the runtime away, or put the earlier one back."""
+    global _current
+    _current = before
