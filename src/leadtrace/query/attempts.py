@@ -1,0 +1,67 @@
+"""Tries and the waits between them: what is told on several events, joined on the try that it speaks of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from leadtrace.otlp.records import EventRecord
+from leadtrace.query.model import Attempt
+from leadtrace.query.vocabulary import number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from leadtrace.query.tree import Item, Node
+
+__all__ = ["attempts_among"]
+
+
+def attempts_among(items: Iterable[Item]) -> dict[int, Attempt]:
+    """The tries among one word's items (in order), by the identity of their node.
+
+    The real wait stands on the `system.retry.attempted` before a try; the planned one on the failed try itself, or on
+    the `system.retry.scheduled` after it.
+    """
+    found: dict[int, Attempt] = {}
+    last: Node | None = None
+    waited: EventRecord | None = None
+    for item in items:
+        if isinstance(item, EventRecord):
+            if item.name == "system.retry.attempted":
+                waited = item
+            elif item.name == "system.retry.scheduled" and last is not None:
+                found[id(last)] = _planned(found[id(last)], item)
+        elif item.word == "attempt":
+            found[id(item)] = _attempt(item, waited)
+            last, waited = item, None
+    return found
+
+
+def _attempt(node: Node, waited: EventRecord | None) -> Attempt:
+    told = [record.attributes for record in (node.start, node.span, node.end) if record is not None]
+    which = next((n for one in told if (n := number(one, "attempt")) is not None), 1)
+    most = next((n for one in reversed(told) if (n := number(one, "max_attempts")) is not None), 0)
+    fits = waited is not None and number(waited.attributes, "attempt") in (None, which)
+    found = Attempt(
+        int(which), int(most), number(waited.attributes, "waited_ms") if waited is not None and fits else None
+    )
+    for attributes in told:
+        will = attributes.get("will_retry")
+        planned = number(attributes, "wait_ms")
+        found = replace(
+            found,
+            planned_ms=planned if planned is not None else found.planned_ms,
+            will_retry=will if isinstance(will, bool) else found.will_retry,
+        )
+    return found
+
+
+def _planned(attempt: Attempt, scheduled: EventRecord) -> Attempt:
+    planned = number(scheduled.attributes, "wait_ms")
+    return replace(
+        attempt,
+        planned_ms=planned if planned is not None else attempt.planned_ms,
+        of=attempt.of or int(number(scheduled.attributes, "max_attempts") or 0),
+        will_retry=True if attempt.will_retry is None else attempt.will_retry,
+    )

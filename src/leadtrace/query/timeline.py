@@ -1,0 +1,357 @@
+"""One lead's timeline: `timeline(source, lead_id)` asks a source, `build(found, lead_id)` needs records alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from leadtrace.query.answers import Delivery, bulk, deliveries, ended_as, finished
+from leadtrace.query.attempts import attempts_among
+from leadtrace.query.model import Entry, Mark, Run, Status, Timeline
+from leadtrace.query.runs import lead_money, runs_of
+from leadtrace.query.tree import Forest, Item, Node, grow
+from leadtrace.query.unite import unite_events, unite_spans
+from leadtrace.query.vocabulary import duration_of, kind_of, sequence_of, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from leadtrace.otlp.records import EventRecord, Value
+    from leadtrace.store.interface import Found, Source
+
+__all__ = ["build", "timeline"]
+
+_SPAN_KINDS = ("internal", "internal", "server", "client", "producer", "consumer")
+_FAILED = frozenset({"failure", "attempt_failure", "error"})
+_MARKED = {
+    "bad_id": "an id has the wrong length",
+    "end_before_start": "it ended before it began",
+    "time_in_future": "its time was in the future when it arrived",
+    "parent_missing": "what it lay under was not recorded",
+    "parent_circle": "it and what it lies under name each other",
+    "conflict": "two different spans came under its ids",
+}
+
+
+def timeline(source: Source, lead_id: str, tenant: str | None = None, now_ns: int | None = None) -> Timeline:
+    """The lead's timeline as that source can tell it; without entries where the source does not know the lead.
+
+    `tenant` None is any tenant. Raises `SourceError` where the source cannot be read.
+    """
+    found = source.lead(lead_id, tenant)
+    story = build(found, lead_id, tenant, now_ns)
+    holds = source.holds
+    if story.entries and holds.note and not (holds.logs and holds.unfinished and holds.exhaustive):
+        story.incomplete.append(holds.note)
+    return story
+
+
+def build(found: Found, lead_id: str, tenant: str | None = None, now_ns: int | None = None) -> Timeline:
+    """The lead's timeline out of records that hold it and more, in whatever order and however often they came.
+
+    `now_ns` is what the text counts open work up to; without it the text does not say how long that has been open.
+    """
+    spans, conflicts = unite_spans(found.spans)
+    on_spans = [event for span in spans for event in span.events]  # as decoded; a store has taken them out already
+    forest = grow(spans, unite_events([*found.events, *on_spans]), lead_id, tenant)
+    several = deliveries(forest)
+    runs, marks = runs_of(forest, several)
+    telling = _Telling(forest, set(conflicts))
+    entries = telling.entries()
+    marks += telling.marks + _delivery_marks(several) + _handover_marks(forest)
+    if tenant is None and len(forest.tenants) > 1:
+        marks.append(Mark("several_tenants", f"records of several tenants name this lead: {', '.join(forest.tenants)}"))
+    return Timeline(
+        lead_id,
+        tenant,
+        entries,
+        runs,
+        state=_state(forest.events),
+        outcome=_outcome(runs),
+        money=lead_money(forest, several),
+        marks=_each_once(marks),
+        incomplete=list(dict.fromkeys(found.incomplete)),
+        now_ns=now_ns or 0,
+    )
+
+
+def _each_once(marks: Iterable[Mark]) -> list[Mark]:
+    return sorted(set(marks), key=lambda one: (one.code, one.text, one.span_id, one.uid))
+
+
+def _state(events: Iterable[EventRecord]) -> str:
+    changes = [one for one in events if one.name == "lead.state.changed"]
+    last = max(changes, key=lambda one: (one.time_ns, sequence_of(one) or ("", 0)), default=None)
+    return text(last.attributes, "lead.state.to") if last else ""
+
+
+def _outcome(runs: list[Run]) -> str:
+    known = {one.run_id for one in runs}
+    whole = [one for one in runs if one.parent_run_id not in known]
+    return whole[-1].outcome if whole else ""
+
+
+def _delivery_marks(several: Iterable[Delivery]) -> list[Mark]:
+    found = []
+    for one in several:
+        to = f"the delivery to {one.buyer}" if one.buyer else "a delivery"
+        if one.answer == "pending":
+            reference = text(one.fields, "delivery.reference")
+            found.append(
+                Mark("pending", f"{to} waits for its answer" + (f" (reference {reference})" if reference else ""))
+            )
+        elif one.closed_again:
+            told = ", ".join(answer for _, answer, _ in one.answers)
+            found.append(Mark("answered_again", f"{to} was answered more than once ({told}); the last one counts"))
+    return found
+
+
+def _handover_marks(forest: Forest) -> list[Mark]:
+    taken = {
+        text(record.attributes, "leadtrace.handover_id")
+        for node in forest.nodes
+        if node.word == "resume"
+        for record in (node.start, node.span)
+        if record is not None
+    }
+    found: list[Mark] = []
+    for node in forest.nodes:
+        if node.word != "flow":
+            continue
+        for record in (node.span, *node.ends):
+            ids = record.attributes.get("flow.summary.handed_over") if record is not None else None
+            found.extend(
+                Mark(
+                    "not_taken_up",
+                    f"what {_name(node)} handed over ({one!s}) was not taken up by anybody",
+                    node.span_id,
+                )
+                for one in (ids if isinstance(ids, list) else ())
+                if str(one) not in taken
+            )
+    return found
+
+
+def _name(node: Node) -> str:
+    if node.span is not None:
+        return node.span.name
+    records = [one.attributes for one in (node.start, node.end) if one is not None]
+    name = next((found for one in records if (found := text(one, "leadtrace.name"))), "")
+    if node.word == "delivery" and not name.startswith("deliver"):
+        buyer = next((found for one in records if (found := text(one, "delivery.buyer"))), name)
+        return f"deliver to {buyer}" if buyer else "deliver"
+    if node.word == "resume" and not name.startswith("resume"):
+        return f"resume {name}".strip()
+    return name or node.word
+
+
+@dataclass(slots=True)
+class _Telling:
+    """Walks the forest from cause to effect and writes the entries."""
+
+    forest: Forest
+    conflicts: set[tuple[str, str]]
+    marks: list[Mark] = field(default_factory=list)
+    parents: dict[int, Node] = field(default_factory=dict)
+
+    def entries(self) -> list[Entry]:
+        found: list[Entry] = []
+        for node in self.forest.nodes:
+            self.parents.update((id(item), node) for item in node.items)
+        pending: list[tuple[Item, int]] = [(item, 0) for item in reversed(self.forest.roots)]
+        attempts = attempts_among(self.forest.roots)
+        while pending:
+            item, depth = pending.pop()
+            if isinstance(item, Node):
+                attempts |= attempts_among(item.items)
+                entry = self._span(item, depth)
+                entry.attempt = attempts.get(id(item))
+                found.append(entry)
+                pending.extend((one, depth + 1) for one in reversed(item.items))
+            else:
+                found.append(self._event(item, depth))
+        silent = sum(one.span is None for one in self.forest.nodes)
+        if silent:
+            told = "1 word is" if silent == 1 else f"{silent} words are"
+            self.marks.append(
+                Mark(
+                    "no_span",
+                    f"{told} told from start and end events alone: their spans were sampled out or did not arrive",
+                )
+            )
+        return found
+
+    def _span(self, node: Node, depth: int) -> Entry:
+        span = node.span
+        open_ = not finished(node)
+        entry = Entry(
+            "span",
+            _name(node),
+            _SPAN_KINDS[span.kind]
+            if span is not None and 0 <= span.kind < 6
+            else "client"
+            if node.word == "attempt"
+            else "internal",
+            node.service,
+            node.time_ns,
+            depth,
+            duration_ms=_duration(node),
+            status="unfinished" if open_ else _status(node),
+            trace_id=node.trace_id,
+            span_id=node.span_id,
+            parent_span_id=node.parent_span_id,
+            attributes=_attributes(node),
+            word=node.word,
+            outcome=ended_as(node),
+            run_id=node.run_id,
+            status_message=span.status_message if span else "",
+        )
+        marks = [*node.marks, *(span.marks if span else ())]
+        if (node.trace_id, node.span_id) in self.conflicts:
+            marks.append("conflict")
+        if open_:
+            marks.append("unfinished")
+            self.marks.append(Mark("unfinished", f"{entry.name} began and has not ended", node.span_id))
+        for mark in marks:
+            if mark in _MARKED:
+                self.marks.append(Mark(mark, f"{entry.name}: {_MARKED[mark]}", node.span_id))
+        if span is not None and any(span.dropped):
+            attributes, events, links = span.dropped
+            told = (
+                f"{entry.name}: the sender's limits dropped {attributes} attributes, {events} events and {links} links"
+            )
+            self.marks.append(Mark("dropped", told, node.span_id))
+        if len(node.ends) > 1 and not bulk(node):
+            others = ", ".join(one.name for one in node.ends[1:])
+            self.marks.append(
+                Mark(
+                    "ended_twice", f"{entry.name} ended with {node.ends[0].name}, and also told {others}", node.span_id
+                )
+            )
+        self._skew(node, entry)
+        if span is None:
+            marks.append("no_span")
+        entry.marks = tuple(dict.fromkeys(marks))
+        return entry
+
+    def _skew(self, node: Node, entry: Entry) -> None:
+        """A call into another service that begins before its cause shows how far the two clocks differ at least."""
+        parent = self.parents.get(id(node))
+        if parent is None or node.word == "resume" or parent.service == node.service or node.time_ns >= parent.time_ns:
+            return
+        skew_ms = (parent.time_ns - node.time_ns) / 1e6
+        inner, outer = _duration(node), _duration(parent)
+        if inner is not None and outer is not None and inner <= outer and finished(parent):
+            skew_ms += (outer - inner) / 2  # the way there and the way back are taken to be equally long
+        entry.reader["leadtrace.clock_skew_ms"] = round(skew_ms, 3)
+        self.marks.append(
+            Mark(
+                "clock_skew",
+                f"{entry.name} of {node.service or 'another process'} begins before its cause: its clock is about "
+                f"{skew_ms:.3g} ms behind that of {parent.service or 'the caller'}",
+                node.span_id,
+            )
+        )
+
+    def _event(self, event: EventRecord, depth: int) -> Entry:
+        node = self.parents.get(id(event))
+        kind = kind_of(event)
+        told = event.attributes.get("leadtrace.marks")
+        marks = (*event.marks, *(map(str, told) if isinstance(told, list) else ()))
+        entry = Entry(
+            "event",
+            event.name,
+            kind,
+            event.resource.service,
+            event.time_ns,
+            depth,
+            status="error" if kind in _FAILED else "unset",
+            trace_id=event.trace_id,
+            span_id=event.span_id,
+            parent_span_id=text(event.attributes, "leadtrace.parent_span_id")
+            or (node.parent_span_id if node is not None and node.span_id == event.span_id else ""),
+            uid=event.uid,
+            attributes=event.attributes,
+            body=event.body if event.body is not None and event.body != event.name else None,
+            marks=tuple(dict.fromkeys(marks)),
+            role="start"
+            if node and event is node.start
+            else "end"
+            if node and any(event is one for one in node.ends)
+            else "",
+            run_id=text(event.attributes, "leadtrace.run_id"),
+        )
+        for mark in entry.marks:
+            self.marks.append(
+                Mark(mark, f"{event.name}: {_MARKED.get(mark, mark.replace('_', ' '))}", event.span_id, event.uid)
+            )
+        self._consequence(event, node, entry)
+        return entry
+
+    def _consequence(self, event: EventRecord, node: Node | None, entry: Entry) -> None:
+        """Whether the flow went on after it: nobody could know that when it happened."""
+        if event.name == "error.occurred":
+            attribute, of = "error.impact.flow_stopped", node
+        elif event.name == "enhancement.failed":
+            attribute, of = (
+                "enhancement.impact.flow_continued",
+                self.parents.get(id(node)) if entry.role == "end" and node else node,
+            )
+        else:
+            return
+        stopped = self._stopped_flow(of)
+        if stopped is not None:
+            entry.reader[attribute] = stopped if attribute == "error.impact.flow_stopped" else not stopped
+
+    def _stopped_flow(self, node: Node | None) -> bool | None:
+        """Whether failure went all the way up to the flow; None where that is not yet known, or there is no flow."""
+        here = node
+        while here is not None:
+            if not finished(here):
+                return None
+            if here.word == "flow":
+                return ended_as(here) in ("flow.failed", "flow.interrupted")
+            if here.word and _status_kind(here) != "failure":
+                return False
+            here = self.parents.get(id(here))
+        return None
+
+
+def _status_kind(node: Node) -> str:
+    """`failure` of a word that failed, also of a single try; else how it ended."""
+    if node.end is not None:
+        kind = kind_of(node.end)
+    else:
+        kind = text(node.span.attributes, "leadtrace.kind") if node.span else ""
+    return "failure" if kind in ("failure", "attempt_failure") else kind
+
+
+def _status(node: Node) -> Status:
+    if node.span is not None and node.span.end_ns:
+        return node.span.status
+    return "error" if _status_kind(node) == "failure" else "unset"
+
+
+def _duration(node: Node) -> float | None:
+    span = node.span
+    if span is not None and span.end_ns:
+        return (span.end_ns - span.start_ns) / 1e6
+    if node.end is None:
+        return None
+    told = duration_of(node.end)
+    return told if told is not None else (node.end.time_ns - node.time_ns) / 1e6
+
+
+_OF_EVENTS = ("log.record.uid", "leadtrace.parent_span_id")
+
+
+def _attributes(node: Node) -> Mapping[str, Value]:
+    """The span's; of a word without one, what its start and end events say, as the span would have."""
+    if node.span is not None:
+        return node.span.attributes
+    found: dict[str, Value] = {}
+    for event in (node.start, node.end):
+        found.update(event.attributes if event is not None else {})
+    for attribute in _OF_EVENTS:
+        found.pop(attribute, None)
+    return found

@@ -1,0 +1,350 @@
+"""From records to the tree of one lead: which records are its own, what lies under what, and in which order.
+
+records ── graph: a node per span id, from its span, its start event, its end events, or all three
+        ── owners: a record's own lead, else its run's, else its nearest ancestor's; never by trace id
+        ── nest: under the parent in the trace, else the parent that the start event names, else a link
+        ── order: cause, then each process's own sequence, then time
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from leadtrace.otlp.records import EventRecord, SpanRecord, lead_ids_of
+from leadtrace.query.vocabulary import is_end_of, is_start, sequence_of, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Forest", "Item", "Node", "grow"]
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """One span id: its span, if it arrived, and the events on it."""
+
+    trace_id: str
+    span_id: str
+    span: SpanRecord | None = None
+    start: EventRecord | None = None
+    ends: list[EventRecord] = field(default_factory=list)
+    """What ended it, the one that counts first. More than one is odd, but for calls on many leads."""
+    events: list[EventRecord] = field(default_factory=list)
+    word: str = ""
+    above: Node | None = None
+    """Its parent by the trace alone, whoever that belongs to."""
+    items: list[Item] = field(default_factory=list)
+    """Children and events of the lead, in order, its start event first."""
+    marks: list[str] = field(default_factory=list)
+
+    @property
+    def time_ns(self) -> int:
+        if self.span is not None and self.span.start_ns:
+            return self.span.start_ns
+        if self.start is not None:
+            return self.start.time_ns
+        return min((one.time_ns for one in self.ends), default=0)
+
+    @property
+    def end(self) -> EventRecord | None:
+        return self.ends[0] if self.ends else None
+
+    @property
+    def run_id(self) -> str:
+        for record in (self.start, self.span, self.end):
+            if record is not None and (run := record.attributes.get("leadtrace.run_id")):
+                return str(run)
+        return ""
+
+    @property
+    def parent_span_id(self) -> str:
+        """As recorded: the span's own, else what the start or end event names."""
+        if self.span is not None and self.span.parent_span_id:
+            return self.span.parent_span_id
+        for event in (self.start, self.end):
+            if event is not None and (parent := text(event.attributes, "leadtrace.parent_span_id")):
+                return parent
+        return ""
+
+    @property
+    def service(self) -> str:
+        for record in (self.span, self.start, self.end):
+            if record is not None:
+                return record.resource.service
+        return ""
+
+
+Item: TypeAlias = "Node | EventRecord"
+
+
+@dataclass(slots=True)
+class Forest:
+    """What belongs to one lead, nested and in order."""
+
+    roots: list[Item]
+    nodes: list[Node]
+    """Every node of the lead."""
+    events: list[EventRecord]
+    """Every event of the lead, start and end events included."""
+    tenants: list[str]
+    """The tenants that the lead's records name."""
+
+
+def grow(spans: Iterable[SpanRecord], events: Iterable[EventRecord], lead_id: str, tenant: str | None) -> Forest:
+    """The lead's own tree out of records that hold it and more; each span and each event once."""
+    graph = _Graph(spans, events)
+    nodes = [node for node in graph.nodes.values() if graph.owned(node, lead_id, tenant)]
+    kept = set(map(id, nodes))
+    own = [one for one in graph.events if graph.event_owned(one, lead_id, tenant)]
+    mine = set(map(id, own))
+    tenants = sorted({text(one.attributes, "tenant_key") for one in own} | {_tenant(node) for node in nodes} - {""})
+
+    below: dict[int, list[Item]] = defaultdict(list)
+    roots: list[Item] = []
+    placed: set[int] = set()
+    for node in nodes:
+        node.ends = [one for one in node.ends if id(one) in mine]
+        node.events = [one for one in node.events if id(one) in mine]
+        placed.update(id(one) for one in (*node.ends, *node.events, *((node.start,) if node.start else ())))
+    parents = {id(node): graph.parent_within(node, kept) for node in nodes}
+    _break_circles(nodes, parents)
+    for node in nodes:
+        parent = parents[id(node)]
+        (roots if parent is None else below[id(parent)]).append(node)
+        if parent is None and node.parent_span_id and not graph.knows(node) and not _remote(node):
+            node.marks.append("parent_missing")
+    for event in own:
+        if id(event) in placed:
+            continue
+        above = graph.node_of(event)
+        while above is not None and id(above) not in kept:
+            above = above.above
+        (roots if above is None else below[id(above)]).append(event)
+    for node in nodes:
+        start = [node.start] if node.start is not None and id(node.start) in mine else []
+        rest = [*node.ends, *node.events, *below[id(node)]]
+        node.items = [*start, *_ordered(rest)]
+    return Forest(_ordered(roots), nodes, own, tenants)
+
+
+class _Graph:
+    """All records met, whoever they belong to."""
+
+    def __init__(self, spans: Iterable[SpanRecord], events: Iterable[EventRecord]) -> None:
+        self.nodes: dict[tuple[str, str], Node] = {}
+        self.events = list(events)
+        for span in spans:
+            node = self._node(span.trace_id, span.span_id)
+            node.span, node.word = span, text(span.attributes, "leadtrace.word")
+        self._attach_events()
+        self._by_span_id: dict[str, list[Node]] = defaultdict(list)
+        for node in self.nodes.values():
+            self._by_span_id[node.span_id].append(node)
+        for node in self.nodes.values():
+            node.above = self.nodes.get((node.trace_id, node.parent_span_id))
+        self._run_leads = self._leads_of_runs()
+        self._owners: dict[int, frozenset[str]] = {}
+
+    def _node(self, trace_id: str, span_id: str) -> Node:
+        return self.nodes.setdefault((trace_id, span_id), Node(trace_id, span_id))
+
+    def _attach_events(self) -> None:
+        """Start events first, because they say which word a node is; then its ends; what remains lies on it."""
+        rest: list[EventRecord] = []
+        for event in sorted(self.events, key=_by_sequence):
+            if event.span_id and is_start(event):
+                node = self._node(event.trace_id, event.span_id)
+                if node.start is None and node.word in ("", event.attributes["leadtrace.word"]):
+                    node.start, node.word = event, str(event.attributes["leadtrace.word"])
+                    continue
+            rest.append(event)
+        for event in rest:
+            word = text(event.attributes, "leadtrace.word")
+            known = self.nodes.get((event.trace_id, event.span_id))
+            if known is None and word and event.span_id and is_end_of(event, word):
+                known = self._node(event.trace_id, event.span_id)
+                known.word = word
+            if known is None:
+                continue
+            if known.word and is_end_of(event, known.word):
+                known.ends.append(event)
+            else:
+                known.events.append(event)
+        for node in self.nodes.values():
+            # What a recovery wrote gives way to what the process itself said, however late that arrived.
+            node.ends.sort(
+                key=lambda one: one.name == "flow.interrupted" or one.attributes.get("delivery.reason") == "interrupted"
+            )
+
+    def _leads_of_runs(self) -> dict[str, frozenset[str]]:
+        """A run's leads: those that its flow names itself, else the only one that any record of it names."""
+        flow: dict[str, set[str]] = defaultdict(set)
+        anyone: dict[str, set[str]] = defaultdict(set)
+        records: list[SpanRecord | EventRecord] = [node.span for node in self.nodes.values() if node.span]
+        for record in (*records, *self.events):
+            run = text(record.attributes, "leadtrace.run_id")
+            leads = set(lead_ids_of(record.attributes)) if run else set()
+            anyone[run] |= leads
+            if record.attributes.get("leadtrace.word") == "flow":
+                flow[run] |= leads
+        return {
+            run: frozenset(flow[run] or (leads if len(leads) == 1 else ()))
+            for run, leads in anyone.items()
+            if run and leads
+        }
+
+    def _own(self, node: Node) -> frozenset[str]:
+        found: set[str] = set()
+        for record in (node.span, node.start):
+            if record is not None:
+                found.update(lead_ids_of(record.attributes))
+        if not found:  # one that learned its lead while it was open says so at its end
+            for end in node.ends:
+                found.update(lead_ids_of(end.attributes))
+        return frozenset(found) or self._run_leads.get(node.run_id, frozenset())
+
+    def owners(self, node: Node) -> frozenset[str]:
+        """The leads that a node belongs to: its own, its run's, else its nearest ancestor's."""
+        path: list[Node] = []
+        found: frozenset[str] = frozenset()
+        seen: set[int] = set()
+        here: Node | None = node
+        while here is not None and id(here) not in seen:
+            known = self._owners.get(id(here))
+            found = known if known is not None else self._own(here)
+            if known is not None or found:
+                break
+            seen.add(id(here))
+            path.append(here)
+            here = here.above
+        for one in path:
+            self._owners[id(one)] = found
+        return found
+
+    def owned(self, node: Node, lead_id: str, tenant: str | None) -> bool:
+        return lead_id in self.owners(node) and (tenant is None or self._tenant(node) == tenant)
+
+    def _tenant(self, node: Node) -> str:
+        seen: set[int] = set()
+        here: Node | None = node
+        while here is not None and id(here) not in seen:
+            if found := _tenant(here):
+                return found
+            seen.add(id(here))
+            here = here.above
+        return ""
+
+    def event_owned(self, event: EventRecord, lead_id: str, tenant: str | None) -> bool:
+        node = self.node_of(event)
+        leads = frozenset(lead_ids_of(event.attributes)) or self._run_leads.get(
+            text(event.attributes, "leadtrace.run_id"), frozenset()
+        )
+        if not leads and node is not None:
+            leads = self.owners(node)
+        if lead_id not in leads:
+            return False
+        return tenant is None or tenant == (
+            text(event.attributes, "tenant_key") or (self._tenant(node) if node else "")
+        )
+
+    def node_of(self, event: EventRecord) -> Node | None:
+        return self.nodes.get((event.trace_id, event.span_id)) if event.span_id else None
+
+    def knows(self, node: Node) -> bool:
+        """Whether the parent that a node names was met at all."""
+        return bool(self._by_span_id.get(node.parent_span_id))
+
+    def parent_within(self, node: Node, kept: set[int]) -> Node | None:
+        """The nearest node above that is kept: by the trace, across traces by the start event, else by a link."""
+        seen: set[int] = {id(node)}
+        here = self._cause(node, kept)
+        while here is not None and id(here) not in seen:
+            if id(here) in kept:
+                return here
+            seen.add(id(here))
+            here = self._cause(here, kept)
+        return None
+
+    def _cause(self, node: Node, kept: set[int]) -> Node | None:
+        if node.above is not None:
+            return node.above
+        named = self._by_span_id.get(node.parent_span_id, []) if node.parent_span_id else []
+        for other in sorted(named, key=lambda one: one.trace_id):
+            if other is not node and id(other) in kept:
+                return other
+        for link in node.span.links if node.span else ():
+            linked = self.nodes.get((link.trace_id, link.span_id))
+            if linked is not None and linked is not node and id(linked) in kept:
+                return linked
+        return None
+
+
+def _tenant(node: Node) -> str:
+    for record in (node.span, node.start, node.end):
+        if record is not None and (found := text(record.attributes, "tenant_key")):
+            return found
+    return ""
+
+
+def _remote(node: Node) -> bool:
+    """Whether the span says that its parent is in another process; such a one need not record for us."""
+    return node.span is not None and node.span.flags & 0x300 == 0x300
+
+
+def _break_circles(nodes: list[Node], parents: dict[int, Node | None]) -> None:
+    """Damaged ids can make two spans each other's ancestors: the earliest of a circle becomes a root."""
+    done: set[int] = set()
+    for node in nodes:
+        path: dict[int, Node] = {}
+        here: Node | None = node
+        while here is not None and id(here) not in done and id(here) not in path:
+            path[id(here)] = here
+            here = parents[id(here)]
+        if here is not None and id(here) in path:
+            members = list(path.values())
+            circle = members[members.index(here) :]
+            first = min(circle, key=lambda one: (one.time_ns, one.trace_id, one.span_id))
+            parents[id(first)] = None
+            first.marks.append("parent_circle")
+        done.update(path)
+
+
+def _by_sequence(event: EventRecord) -> tuple[object, ...]:
+    boot, counter = sequence_of(event) or ("", 0)
+    return (
+        event.time_ns,
+        boot,
+        counter,
+        event.name,
+        event.trace_id,
+        event.span_id,
+        event.index,
+        repr(sorted(event.attributes.items())),
+    )
+
+
+def _ordered(items: Iterable[Item]) -> list[Item]:
+    """Merge of each process's own sequence, by time; what has no sequence is ordered by time alone.
+
+    A process's own order is never broken, even where its clock went back.
+    """
+    processes: dict[str, list[tuple[int, tuple[object, ...], Item]]] = defaultdict(list)
+    for item in items:
+        event = item.start if isinstance(item, Node) else item
+        boot, counter = sequence_of(event) or ("", 0)
+        time_ns = item.time_ns
+        tie = (0, item.trace_id, item.span_id) if isinstance(item, Node) else (1, *_by_sequence(item))
+        processes[boot].append((time_ns, (counter if boot else time_ns, *tie), item))
+    queues = {boot: sorted(queue, key=lambda one: one[1]) for boot, queue in processes.items()}
+    heads = [(queue[0][0], boot, 0) for boot, queue in queues.items()]
+    heapq.heapify(heads)
+    found: list[Item] = []
+    while heads:
+        _, boot, at = heapq.heappop(heads)
+        found.append(queues[boot][at][2])
+        if at + 1 < len(queues[boot]):
+            heapq.heappush(heads, (queues[boot][at + 1][0], boot, at + 1))
+    return found
