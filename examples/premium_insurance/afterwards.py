@@ -35,6 +35,8 @@ async def collect_decisions(outcomes: list[Outcome], partners: Partners) -> list
     decided = []
     for buyer in partners.buyers:
         for told in await _ask(buyer, "/decisions", any(name == buyer.name for name, _ in waiting)):
+            if (buyer.name, told["lead_id"]) not in waiting:
+                continue  # its answer came too late for us: to us this delivery is unconfirmed, not pending
             reply, outcome = waiting[buyer.name, told["lead_id"]]
             price = Decimal(told.get("price", 0))
             # No flow is open here: the lead is named, and the delivery by its id.

@@ -172,11 +172,8 @@ async def verify_identity(lead: Lead, partners: Partners) -> dict[str, Any]:
 @lt.fallback("assume the usual person", instead_of="Identity Verification")
 def assume_identity(lead: Lead) -> dict[str, Any]:
     """What is true of most who ask for this product."""
-    return {
-        "identity_verified": False,
-        "age": {"auto": 34, "home": 47, "life": 39}[lead.product],
-        "financial_band": "C",
-    }
+    usual_age = {"auto": 34, "home": 47, "life": 39}
+    return {"identity_verified": False, "age": usual_age[lead.product], "financial_band": "C"}
 
 
 @lt.enhancement("Address Match", service="PropertyIQ", step_id="step_6R1wF8yH5pD2sG9z", cost=0.01, data=["home_owner"])
@@ -208,12 +205,8 @@ async def person_behind(lead: Lead, partners: Partners) -> dict[str, Any]:
 
 async def enhance(lead: Lead, partners: Partners) -> dict[str, Any]:
     """All that could be found out, at the same time from all services."""
-    results = await asyncio.gather(
-        check_phone(lead, partners),
-        person_behind(lead, partners),
-        match_address(lead, partners),
-        return_exceptions=True,
-    )
+    asked = check_phone(lead, partners), person_behind(lead, partners), match_address(lead, partners)
+    results = await asyncio.gather(*asked, return_exceptions=True)
     facts: dict[str, Any] = {"line_status": "unknown", "home_owner": False}
     for result in results:
         if isinstance(result, dict):

@@ -83,9 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--leads", type=int, default=200, help="how many (default 200)")
     parser.add_argument("--seed", type=int, default=7, help="decides what goes wrong, and with whom (default 7)")
     parser.add_argument("--file", type=Path, help="leads, one JSON object a line (default: made from the seed)")
-    parser.add_argument(
-        "--speed", type=float, default=10, help="how much faster than in life services are (default 10)"
-    )
+    parser.add_argument("--speed", type=float, default=10, help="how much faster than in life (default 10)")
     parser.add_argument("--at-once", type=int, default=16, help="how many leads at the same time (default 16)")
     parser.add_argument("--summary", type=Path, help="write what happened there, as JSON")
     parser.add_argument("--quiet", action="store_true", help="print nothing")

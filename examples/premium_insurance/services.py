@@ -1,7 +1,7 @@
 """The other companies: three that sell data about people, four that buy leads; real HTTP servers on loopback.
 
-Each answers as such companies do: in its own time, mostly well, sometimes late, busy, out of date or with something that
-cannot be read. What goes wrong depends on the seed, the company and the lead only, so that a run can be repeated.
+Each answers as such companies do: in its own time, mostly well, sometimes late, busy or with something that cannot
+be read. What goes wrong depends on the seed, the company and the lead only, so that a run can be repeated.
 Each keeps a book of what it was asked and what it answered (`Book`): the truth that telemetry is compared with.
 """
 
@@ -42,8 +42,10 @@ class Book:
     """By lead: what it pays us."""
     returned: dict[str, str] = field(default_factory=dict)
     """By lead: why it was given back."""
+    garbled: set[str] = field(default_factory=set)
+    """Leads that it bought with a reply that cannot be read."""
     unread: set[str] = field(default_factory=set)
-    """Leads that it bought and never managed to say so in a form that can be read."""
+    """Those of them that it could not be asked about either: it has them, and nobody here knows."""
 
 
 @dataclass
@@ -219,6 +221,7 @@ def _buyer(
             return _answer(book, "pending", 202, {"status": "pending", "reference": waiting[lead]})
         book.bought[lead] = Decimal(asked["price"]) if "price" in asked else price
         if _garbled(asked):
+            book.garbled.add(lead)
             book.unread.add(lead)
             return _answer(book, "garbled", 200, text='{"status": accepted')
         return _answer(book, "accepted", 200, {"status": "accepted", "price": str(book.bought[lead])})

@@ -7,7 +7,7 @@ wants to know whether leadtrace tells the truth compares its events with this.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
@@ -121,28 +121,46 @@ def _sums(company: Company) -> Theirs:
 
 
 def _worth_a_look(outcomes: list[Outcome], later: list[Later], companies: Mapping[str, Company]) -> dict[str, str]:
-    """The first lead of each kind that somebody new to this would like to see."""
-    asked = {name: company.book.requests for name, company in companies.items()}
+    """A lead of each kind that somebody new to this would like to see."""
+    books = {name: company.book for name, company in companies.items()}
     afterwards = {one.lead_id: one.said for one in later}
+
+    def tries(outcome: Outcome, company: str) -> int:
+        return books[company].requests[outcome.lead_id]
+
+    def ended(outcome: Outcome, *ways: str) -> bool:
+        return {reply.status for reply in outcome.replies} == set(ways)
+
+    kinds: dict[str, Callable[[Outcome], bool]] = {
+        "all went well": lambda one: (
+            ended(one, "accepted")
+            and "carrier" in one.facts
+            and one.facts["identity_verified"]
+            and max(tries(one, name) for name in books) == 1
+        ),
+        "taken by a buyer at the third try": lambda one: (
+            ended(one, "accepted") and any(tries(one, reply.buyer) == 3 for reply in one.replies)
+        ),
+        "sold although its identity could not be verified in time": lambda one: (
+            ended(one, "accepted") and tries(one, "ID Verify Pro") == 3
+        ),
+        "bought with a reply that could not be read": lambda one: (
+            ended(one, "accepted") and any(one.lead_id in book.garbled for book in books.values())
+        ),
+        "refused by every buyer": lambda one: ended(one, "rejected"),
+        "offered to a buyer of whom nobody knows whether it has it": lambda one: ended(one, "unconfirmed"),
+        "offered to a buyer that cannot be reached": lambda one: "failed" in {reply.status for reply in one.replies},
+        "not sold: its data or its consent did not do": lambda one: one.state == "rejected",
+        "taken by a buyer after thinking about it": lambda one: afterwards.get(one.lead_id) == "accepted",
+        "sold and given back": lambda one: afterwards.get(one.lead_id) == "returned",
+    }
     found: dict[str, str] = {}
-    for outcome in sorted(outcomes, key=lambda outcome: outcome.lead_id):
-        lead = outcome.lead_id
-        tries = {name: book[lead] for name, book in asked.items()}
-        last = outcome.replies[-1] if outcome.replies else None
-        if not last:
-            found.setdefault("not sold: its data or its consent did not do", lead)
-            continue
-        if lead in afterwards:
-            found.setdefault(f"{afterwards[lead]} by the buyer afterwards", lead)
-        elif last.status == "accepted" and len(outcome.replies) == 1 and set(tries.values()) <= {0, 1}:
-            if outcome.facts.get("identity_verified"):
-                found.setdefault("all went well", lead)
-        elif last.status == "accepted" and tries[last.buyer] == 3:
-            found.setdefault("taken by a buyer at the third try", lead)
-        elif tries["ID Verify Pro"] == 3 and last.status == "accepted":
-            found.setdefault("sold although its identity could not be verified in time", lead)
-        elif any(reply.status == "unconfirmed" for reply in outcome.replies):
-            found.setdefault("offered to a buyer of whom nobody knows whether it has it", lead)
+    for why, fits in kinds.items():
+        for outcome in sorted(outcomes, key=lambda one: one.lead_id):
+            plain = outcome.lead_id not in afterwards or "buyer after" in why or "given back" in why
+            if plain and outcome.lead_id not in found.values() and fits(outcome):
+                found[why] = outcome.lead_id
+                break
     return found
 
 
