@@ -1,11 +1,11 @@
-"""What an event is: its name, kind and fields, declared once as a class, from which everything else is generated.
+"""What an event is: its name, kind and fields, declared once as a class, from which the rest is generated.
 
     class EnhancementSuccess(Event, name="enhancement.success", kind="success", source="000"):
         \"""An enhancement appended data.\"""
-        cost: float | None = field(unit="{currency}", by="user", doc="What the call cost, in major units of the currency.")
+        cost: float | None = field(default=None, unit="{currency}", doc="What the call cost, in major units.")
 
-A field's attribute is its event's namespace (the name without the last segment) and its own name, unless `attribute=` says
-otherwise; its keyword is the Python name. Declaring registers: a name is declared once in a process, and an attribute
+A field's attribute is its event's namespace (its name without the last segment) and the field's name, unless `attribute=`
+says otherwise; its keyword is the Python name. Declaring registers: a name is declared once in a process, and an attribute
 has one type and one meaning in the whole catalogue.
 """
 
@@ -16,13 +16,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, TypeAlias, dataclass_transform
+from typing import Any, ClassVar, Literal, Self, TypeAlias, dataclass_transform
 
 from leadtrace.errors import CatalogueError
 
 __all__ = ["Event", "EventSpec", "FieldSpec", "Kind", "declared", "field", "lookup"]
 
-FieldType: TypeAlias = Literal["string", "int", "double", "boolean", "string[]", "int[]", "double[]", "boolean[]", "map"]
+FieldType: TypeAlias = Literal[
+    "string", "int", "double", "boolean", "string[]", "int[]", "double[]", "boolean[]", "map"
+]
 """The semantic conventions' attribute types; `map` is a family of attributes with free keys under one prefix."""
 
 
@@ -65,11 +67,13 @@ class FieldSpec:
     """A closed list, where there is one."""
     aliases: tuple[str, ...] = ()
     """Other names under which foreign data brings it; accepted when read, never written."""
+    measurement: bool = False
+    """A number that handlers get among the measurements, not among the metadata."""
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True, frozen=True, eq=False)
 class EventSpec:
-    """One declared event."""
+    """One declared event; one object per name, compared by identity."""
 
     name: str
     kind: Kind
@@ -85,6 +89,10 @@ class EventSpec:
     exception: str
     """Why its name may break the naming rule; '' where it does not."""
     event_class: type[Event]
+    needs_lead: bool = False
+    """Whether it means nothing without a lead, so that emitting it outside one is a mistake."""
+    required: tuple[str, ...] = ()
+    """The attributes that it cannot do without."""
 
     @property
     def namespace(self) -> str:
@@ -113,6 +121,7 @@ class _Declared:
     dimension: bool = False
     values: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    measurement: bool | None = None
 
 
 def field(
@@ -126,13 +135,15 @@ def field(
     dimension: bool = False,
     values: tuple[str, ...] = (),
     aliases: tuple[str, ...] = (),
+    measurement: bool | None = None,
     default: Any = None,  # noqa: ARG001 - read by type checkers alone: it makes the keyword optional
 ) -> Any:
     """Declare a field of an event class; see `FieldSpec` for what each argument means.
 
-    `attribute` is the full attribute name; where it is left out, or begins with a dot, the event's namespace stands before it.
+    `attribute` is the full attribute name; left out, or with a leading dot, it stands under the event's namespace.
+    `measurement` left out: a number with a unit is one.
     """
-    return _Declared(attribute, doc, unit, requirement, by, personal, dimension, values, aliases)
+    return _Declared(attribute, doc, unit, requirement, by, personal, dimension, values, aliases, measurement)
 
 
 _TYPES: dict[str, FieldType] = {
@@ -145,11 +156,15 @@ _TYPES: dict[str, FieldType] = {
     "list[int]": "int[]",
     "list[float]": "double[]",
     "list[bool]": "boolean[]",
+    "Sequence[str]": "string[]",
     "datetime": "int",
     "UUID": "string",
     "Mapping[str, object]": "map",
     "dict[str, object]": "map",
 }
+
+_ABSENT = object()
+_RESERVED = frozenset({"attributes", "event_name", "spec"})
 
 _events: dict[str, EventSpec] = {}
 _attributes: dict[str, tuple[FieldType, str, str]] = {}  # attribute -> type, unit, the event that declared it first
@@ -163,8 +178,9 @@ class Event:
     """
 
     spec: ClassVar[EventSpec]
-    _own: ClassVar[dict[str, _Declared | None]] = {}
+    _own: ClassVar[dict[str, _Declared]] = {}
     _types: ClassVar[dict[str, FieldType]] = {}
+    _rest: Mapping[str, object] = MappingProxyType({})
 
     def __init_subclass__(
         cls,
@@ -172,19 +188,31 @@ class Event:
         name: str = "",
         kind: str = "milestone",
         source: str = "user",
-        lead: bool = True,
+        lead: bool | Literal["if_open"] = True,
         exception: str = "",
         **rest: Any,
     ) -> None:
+        """Declare the event that this class is; without `name`, the class is a set of fields for others to inherit.
+
+        `lead`: True, it belongs to a lead, and emitting it outside one is a mistake; "if_open", it belongs to the lead
+        that is open, if any; False, it never belongs to one.
+        """
         super().__init_subclass__(**rest)
-        own: dict[str, _Declared | None] = {}
+        own: dict[str, _Declared] = {}
         types: dict[str, FieldType] = {}
         for base in reversed(cls.__mro__):
             for keyword, annotation in vars(base).get("__annotations__", {}).items():
                 if keyword.startswith("_") or "ClassVar" in str(annotation):
                     continue
-                default = vars(base).get(keyword)
-                own[keyword] = default if isinstance(default, _Declared) else None
+                if keyword in _RESERVED:
+                    raise CatalogueError(
+                        f"{cls.__name__}: {keyword!r} is what every event has; name the field otherwise"
+                    )
+                written = vars(base).get(keyword, _ABSENT)
+                if isinstance(written, _Declared):
+                    own[keyword] = written
+                else:
+                    own[keyword] = _Declared(requirement="required" if written is _ABSENT else "recommended")
                 types[keyword] = _type_of(annotation, f"{cls.__name__}.{keyword}")
         cls._own, cls._types = own, types
         if not name:
@@ -200,16 +228,17 @@ class Event:
         if missing:
             raise CatalogueError(f"{self.spec.name} needs {', '.join(missing)}")
         for key in self.spec.fields:
-            object.__setattr__(self, key, fields.get(key))
+            setattr(self, key, fields.get(key))
 
     @property
-    def name(self) -> str:
+    def event_name(self) -> str:
+        """The event's name; not `name`, which is a field of many events."""
         return self.spec.name
 
     @property
     def attributes(self) -> dict[str, object]:
         """Its fields under their full attribute names; absent ones left out."""
-        found: dict[str, object] = {}
+        found: dict[str, object] = dict(self._rest)
         for keyword, spec in self.spec.fields.items():
             value = getattr(self, keyword, None)
             if value is None:
@@ -221,8 +250,25 @@ class Event:
                 found[spec.attribute] = value
         return found
 
+    @classmethod
+    def read(cls, attributes: Mapping[str, object]) -> Self:
+        """The event as recorded: its fields from their attributes, and everything else among `attributes` as it came."""
+        event = object.__new__(cls)
+        rest = dict(attributes)
+        for keyword, spec in cls.spec.fields.items():
+            if spec.type == "map":
+                prefix = spec.attribute.removesuffix("*")
+                found: object = {
+                    k.removeprefix(prefix): rest.pop(k) for k in list(rest) if k.startswith(prefix)
+                } or None
+            else:
+                found = rest.pop(spec.attribute, None)
+            setattr(event, keyword, found)
+        event._rest = rest
+        return event
+
     def __repr__(self) -> str:
-        return f"<{self.name} {self.attributes}>"
+        return f"<{self.event_name} {self.attributes}>"
 
 
 def _type_of(annotation: object, where: str) -> FieldType:
@@ -242,71 +288,88 @@ def _declare(
     name: str,
     kind: str,
     source: str,
-    lead: bool,
+    lead: bool | Literal["if_open"],
     exception: str,
-    own: dict[str, _Declared | None],
+    own: dict[str, _Declared],
     types: dict[str, FieldType],
 ) -> EventSpec:
+    if source == "user":
+        _check_own(name, exception)
     if name in _events:
         first = _events[name].event_class
+        # A module that is loaded again declares its own events again; that is no second declaration.
         if (first.__module__, first.__qualname__) != (cls.__module__, cls.__qualname__):
             where = f"{first.__module__}.{first.__qualname__}"
             raise CatalogueError(f"event {name!r} is declared already, by {where}")
-    if source == "user" and not exception:
-        from leadtrace.catalogue.naming import problem_with
-
-        if problem := problem_with(name):
-            raise CatalogueError(f"event name {name!r}: {problem}")
     try:
         meaning = Kind(kind)
     except ValueError:
         raise CatalogueError(f"event {name!r} has kind {kind!r}; a kind is one of: {', '.join(Kind)}") from None
     namespace = name.rpartition(".")[0]
     fields: dict[str, FieldSpec] = {}
-    for keyword, written in own.items():
-        said = written or _Declared()
+    for keyword, said in own.items():
         attribute = said.attribute or f".{keyword.removesuffix('_')}"
         if attribute.startswith("."):
             attribute = namespace + attribute
         if types[keyword] == "map" and not attribute.endswith(".*"):
             attribute += ".*"
+        number = types[keyword] in ("int", "double")
         spec = FieldSpec(
             sys.intern(keyword),
             sys.intern(attribute),
             types[keyword],
             said.doc,
             said.unit,
-            "required" if written is None and source == "user" and keyword not in vars(cls) else said.requirement,
+            said.requirement,
             said.by,
             said.personal,
             said.dimension,
             said.values,
             said.aliases,
+            number and bool(said.unit) if said.measurement is None else said.measurement,
         )
         before = _attributes.setdefault(attribute, (spec.type, spec.unit, name))
         if before[:2] != (spec.type, spec.unit):
             raise CatalogueError(
-                f"{name} declares {attribute} as {spec.type} [{spec.unit}], but {before[2]} has it as {before[0]} [{before[1]}]; "
-                "an attribute has one type and one meaning"
+                f"{name} declares {attribute} as {spec.type} [{spec.unit}], but {before[2]} has it as "
+                f"{before[0]} [{before[1]}]; an attribute has one type and one meaning"
             )
         fields[keyword] = spec
     found = EventSpec(
         sys.intern(name),
         meaning,
-        (cls.__doc__ or "").strip(),
+        _sentence(cls),
         MappingProxyType(fields),
         MappingProxyType({one.attribute: one for one in fields.values()}),
         source,
-        lead,
+        bool(lead),
         exception,
         cls,
+        lead is True,
+        tuple(one.attribute for one in fields.values() if one.requirement == "required"),
     )
     _events[name] = found
     return found
 
 
+def _sentence(cls: type[Event]) -> str:
+    """The class's own docstring as running text; a docstring that was inherited describes something else."""
+    return " ".join((vars(cls).get("__doc__") or "").split())
+
+
+def _check_own(name: str, exception: str) -> None:
+    """A user's own event keeps to the naming rule, and stands beside the catalogue's own events, not in their way."""
+    from leadtrace.catalogue import load
+    from leadtrace.catalogue.naming import problem_beside, problem_with
+
+    load()
+    problem = problem_beside(name, _events) or ("" if exception else problem_with(name))
+    if problem:
+        raise CatalogueError(f"event name {name!r}: {problem}")
+
+
 def lookup(name: str) -> EventSpec | None:
-    """The declaration of that event among those loaded so far; `leadtrace.catalogue.get` loads the whole catalogue first."""
+    """The declaration of that event among those loaded so far; `leadtrace.catalogue.get` loads the catalogue first."""
     return _events.get(name)
 
 

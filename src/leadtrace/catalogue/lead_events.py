@@ -1,0 +1,49 @@
+"""Lead events: what an advertising platform is told about a lead; saved first, sent after."""
+
+from __future__ import annotations
+
+from leadtrace.catalogue.model import Event, field
+
+
+class _LeadEvent(Event):
+    id: str | None = field(default=None, doc="The lead event's own id.")
+    type: str | None = field(default=None, dimension=True, doc="What the lead event says (`Lead`, `Purchase` …).")
+    destination: str | None = field(default=None, dimension=True, doc="The advertising platform.")
+    account_id: str | None = field(default=None, doc="The advertising account.")
+    campaign_group: str | None = field(default=None, dimension=True, doc="The group of campaigns.")
+    campaign_id: str | None = field(default=None, doc="The campaign.")
+    ad_id: str | None = field(default=None, doc="The advertisement.")
+
+
+class LeadEventReceived(_LeadEvent, name="lead.event.received", kind="milestone", source="001"):
+    """A lead event came in."""
+
+
+class LeadEventSaved(_LeadEvent, name="lead.event.saved", kind="milestone", source="001"):
+    """The lead event is stored, and only now may it be sent."""
+
+
+class LeadEventSent(_LeadEvent, name="lead.event.sent", kind="milestone", source="001"):
+    """The platform took the lead event."""
+
+    resend: bool | None = field(default=None, doc="Whether it had been sent before.")
+
+
+class LeadEventFailed(_LeadEvent, name="lead.event.failed", kind="attempt_failure", source="001"):
+    """The platform did not take the lead event this time."""
+
+    reason: str | None = field(default=None, doc="Why, in a few words.")
+    error_type: str | None = field(
+        "error.type", default=None, dimension=True, doc="The exception's type, or the status."
+    )
+    http_response_status_code: int | None = field(
+        "http.response.status_code", default=None, dimension=True, doc="The status of the platform's answer."
+    )
+
+
+class LeadEventQuarantined(_LeadEvent, name="lead.event.quarantined", kind="failure", source="001"):
+    """The lead event is malformed: kept for investigation, never sent."""
+
+    reason: str | None = field(default=None, doc="What is wrong with it.")
+    field_name: str | None = field(".field", default=None, dimension=True, doc="The field that is wrong.")
+    location: str | None = field(default=None, doc="Where the raw record lies.")
