@@ -77,7 +77,7 @@ async def collect_returns(outcomes: list[Outcome], partners: Partners) -> list[L
                 lead_id=told["lead_id"],
                 return_amount=amount,
                 return_reason=told["reason"],
-                buyer=buyer.name,
+                delivery_buyer=buyer.name,
             )
             returned.append(Later(buyer.name, told["lead_id"], "returned", amount))
     return returned

@@ -162,8 +162,13 @@ async def check_phone(lead: Lead, partners: Partners) -> dict[str, Any]:
 async def verify_identity(lead: Lead, partners: Partners) -> dict[str, Any]:
     """Whether the person is who they say; raises when the service does not answer."""
     asked = {"lead_id": lead.id, "name": f"{lead.first_name} {lead.last_name}", "zip": lead.zip}
-    response = await partners.id_verify.call("POST", "/verify", json=asked)
+    try:
+        response = await partners.id_verify.call("POST", "/verify", json=asked)
+    except httpx.HTTPError:
+        lt.note(impact_used_defaults=True)  # those of `assume_identity`
+        raise
     if response.status_code == 404:  # charged all the same
+        lt.note(impact_used_defaults=True)
         lt.current().failed("Person not in database", category="data", subcategory="no_match", cost=0.05)
         return {}
     return response.json()
@@ -241,20 +246,21 @@ async def auction(lead: Lead, buyers: list[Buyer], partners: Partners) -> list[t
 
     @lt.step("ask for a bid", buyer=lt.arg.buyer.name)
     async def ask(buyer: Buyer) -> None:
-        lt.emit("bid.requested")
+        lt.emit("bid.requested", buyer=buyer.name)
         try:
             response = await buyer.client.post("/bid", json={"lead_id": lead.id, "product": lead.product})
         except httpx.ConnectError:
-            lt.emit("bid.declined")
+            lt.emit("bid.declined", buyer=buyer.name, reason="cannot be reached")
             return
         bids.append((buyer, Decimal(response.json()["price"])))
-        lt.emit("bid.received", price=bids[-1][1])
+        lt.emit("bid.received", buyer=buyer.name, price=bids[-1][1])
 
     try:
         async with lt.timeout(partners.auction_window_s, "auction window"):
             await asyncio.gather(*(ask(buyer) for buyer in buyers))
     except TimeoutError:
-        lt.emit("bid.expired")
+        for late in {buyer.name for buyer in buyers} - {buyer.name for buyer, _ in bids}:
+            lt.emit("bid.expired", buyer=late)
     return sorted(bids, key=lambda bid: bid[1], reverse=True)
 
 
@@ -296,7 +302,15 @@ async def deliver(lead: Lead, buyer: Buyer, offer: dict[str, Any]) -> Reply:
     try:
         said = response.json()
     except ValueError as error:
-        lt.error(error, recovery_action="Asked the buyer for the lead's status", severity="high", data_lost=False)
+        lt.error(
+            error,
+            severity="high",
+            code="PARSE_ERROR",
+            context_operation="Response parsing",
+            context_expected="JSON object",
+            impact_data_lost=False,
+            recovery_action="Asked the buyer for the lead's status",
+        )
         try:
             said = (await buyer.client.get(f"/leads/{lead.id}")).json()
         except ValueError:
