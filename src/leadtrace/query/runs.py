@@ -87,7 +87,7 @@ def _purse(nodes: Iterable[Node], events: Iterable[EventRecord], deliveries: Ite
     for event in events:
         if event.name.startswith("enhancement.") and kind_of(event) != "start":
             purse.spend(event.attributes, "enhancement.cost")
-        elif event.name == "lead.purchased":
+        else:
             purse.spend(event.attributes, "lead.price")
     for node in nodes:
         if node.word == "enhancement" and not node.ends and node.span is not None and not bulk(node):
@@ -209,15 +209,15 @@ def _outcome(passage: _Passage) -> str:
 
 def _count(run: Run, passage: _Passage) -> dict[str, Value]:
     ended = [ended_as(one) for one in passage.nodes]
-    words = [one.word for one in passage.nodes if finished(one)]
+    steps = [one for one in passage.nodes if one.word == "step" and finished(one)]
     currency = next((one.currency for one in run.money), "")
     counted: dict[str, Value] = {
-        "flow.summary.steps_executed": words.count("step"),
+        "flow.summary.steps_executed": sum(ended_as(one) != "operation.cancelled" for one in steps),
         "flow.summary.enhancements_applied": ended.count("enhancement.success"),
         "flow.summary.deliveries_attempted": sum(bool(one.answers or one.nodes) for one in passage.deliveries),
         "flow.summary.validations_passed": ended.count("validation.passed"),
         "flow.summary.rules_satisfied": ended.count("rule.satisfied"),
-        "flow.performance.cache_hits": sum(_hit(one) for one in passage.nodes if one.word == "enhancement"),
+        "flow.performance.cache_hits": sum(_hit(one) for one in passage.nodes),
     }
     if run.outcome:
         counted["flow.summary.final_outcome"] = run.outcome
@@ -231,7 +231,7 @@ def _count(run: Run, passage: _Passage) -> dict[str, Value]:
 
 
 def _hit(node: Node) -> bool:
-    return any(
+    return ended_as(node) == "enhancement.success" and any(
         record is not None and record.attributes.get("enhancement.cache_hit") is True
         for record in (node.end, node.span)
     )

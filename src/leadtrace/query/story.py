@@ -1,0 +1,294 @@
+"""The text of a timeline, made to be read: who, what became of it, then the tree of what happened.
+
+        0 ms  Premium Insurance Flow v12        3.46 s  ✓ completed, delivered
+        1 ms  ├─ state → received
+        2 ms  ├─ Phone Intelligence (TrueCaller)  245 ms  ✓ success, cost 0.02 USD
+      250 ms  └─ deliver to Acme                   3.2 s  ✓ accepted, revenue 45.00 USD, 3 tries
+
+A word's start and end events are in its own line; every other event has one. The left column is the time since the
+lead's first record. Lines are pairs of text and style, so that the command line can colour what is plain text elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from leadtrace.query.model import Entry, Run, Timeline
+from leadtrace.query.phrases import Fact, event_facts, event_title, span_facts, span_title
+from leadtrace.query.printable import cut, duration, moment, money, plain, width_of
+from leadtrace.query.vocabulary import SKIPPED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from leadtrace.otlp.records import Value
+
+__all__ = ["Line", "lines", "text"]
+
+Line = list[Fact]
+"""Pieces of one line, each with the name of its style: `head`, `time`, `tree`, `title`, `took`, `good`, `bad` …"""
+
+_TIME = 11
+_NARROWEST = 40
+
+
+@dataclass(slots=True)
+class _Branch:
+    """An entry with what lies under it; start and end events already taken out of `below`."""
+
+    entry: Entry
+    below: list[_Branch] = field(default_factory=list)
+    end: Mapping[str, Value] = field(default_factory=dict)
+
+
+def text(timeline: Timeline, width: int = 100) -> str:
+    """The story as plain text, no line wider than `width` (40 at least), without a line break at the end."""
+    return "\n".join("".join(piece for piece, _ in line).rstrip() for line in lines(timeline, width))
+
+
+def lines(timeline: Timeline, width: int = 100) -> Iterator[Line]:
+    """The story line by line."""
+    width = max(width, _NARROWEST)
+    yield from _header(timeline, width)
+    branches = _branches(timeline.entries)
+    if branches:
+        yield []
+        yield from _Drawing(timeline, width, branches).lines()
+    notes = [(one.text, "note") for one in timeline.marks] + [(one, "note") for one in timeline.incomplete]
+    if notes:
+        yield []
+        for told, style in notes:
+            yield from _hanging("! ", plain(told), style, width)
+
+
+def _header(timeline: Timeline, width: int) -> Iterator[Line]:
+    title: Line = [("Lead ", ""), (cut(plain(timeline.lead_id), width - 5), "head")]
+    facts: list[Fact] = []
+    if timeline.outcome:
+        good = timeline.outcome in ("delivered", "partially_delivered")
+        facts.append((plain(timeline.outcome.replace("_", " ")), "good" if good else "no"))
+    elif timeline.runs:
+        facts.append(("open", "open"))
+    if timeline.state:
+        facts.append((f"state {plain(timeline.state)}", "state"))
+    if timeline.tenant:
+        facts.append((f"tenant {plain(timeline.tenant)}", "faint"))
+    yield from _facts(title, facts, width, separator="  ")
+    if not timeline.entries:
+        yield [("nothing is recorded of it", "faint")]
+        return
+    when = [
+        (moment(timeline.first_ns), "faint"),
+        (f"over {duration((timeline.last_ns - timeline.first_ns) / 1e6)}", "faint"),
+    ]
+    if len(timeline.runs) > 1:
+        when.append((f"{len(timeline.runs)} runs", "faint"))
+    if services := timeline.services:
+        when.append((f"in {', '.join(map(plain, services))}", "faint"))
+    yield from _facts([], when, width, separator=", ")
+    for one in timeline.money:
+        told: list[Fact] = [
+            (f"cost {money(one.cost, one.currency)}", "money"),
+            (f"revenue {money(one.revenue, one.currency)}", "money"),
+            (f"margin {money(one.margin, one.currency)}", "money"),
+        ]
+        if one.returned:
+            told.append((f"returned {money(one.returned, one.currency)}", "no"))
+        yield from _facts([], told, width, separator=", ")
+    for run in timeline.runs:
+        yield from _facts([], list(_run(run)), width, separator=", ")
+
+
+def _run(run: Run) -> Iterator[Fact]:
+    """A line of its own for a run whose flow said otherwise than was counted."""
+    said = run.said.get("flow.summary.final_outcome")
+    if run.outcome and said and said != run.outcome:
+        yield f"{plain(run.name or run.run_id)}: its end said {plain(str(said))}, by now {plain(run.outcome)}", "note"
+
+
+def _branches(entries: Iterable[Entry]) -> list[_Branch]:
+    """The tree again from the entries' depths, each word's own events folded into it."""
+    roots: list[_Branch] = []
+    path: list[_Branch] = []
+    for entry in entries:
+        del path[entry.depth :]
+        branch = _Branch(entry, end=entry.attributes)
+        siblings = path[-1].below if path else roots
+        parent = path[-1] if path else None
+        path.append(branch)
+        if entry.role == "start":
+            continue
+        if entry.role == "end" and parent is not None and entry.name == parent.entry.outcome:
+            parent.end = {**parent.entry.attributes, **entry.attributes}
+            continue
+        if entry.name in SKIPPED:
+            continue
+        siblings.append(branch)
+    return [_folded(one) for one in roots]
+
+
+def _folded(root: _Branch) -> _Branch:
+    """A span that only carries one event of its own name is that event; an exception that is told needs no second line."""
+    pending = [root]
+    while pending:
+        branch = pending.pop()
+        below = branch.below
+        if any(one.entry.name == "error.occurred" for one in below):
+            below = [one for one in below if one.entry.name != "exception"]
+        branch.below = [_only_event(one) for one in below]
+        pending.extend(branch.below)
+    return _only_event(root)
+
+
+def _only_event(branch: _Branch) -> _Branch:
+    entry, below = branch.entry, branch.below
+    if entry.type == "span" and not entry.word and not entry.duration_ms and len(below) == 1:
+        only = below[0].entry
+        if only.type == "event" and only.name == entry.name:
+            return below[0]
+    return branch
+
+
+class _Drawing:
+    """Puts the tree on lines of a given width: time, branch and title, how long it took, what came of it."""
+
+    def __init__(self, timeline: Timeline, width: int, roots: list[_Branch]) -> None:
+        self._first_ns = timeline.first_ns
+        self._now_ns = timeline.now_ns
+        self._width = width
+        self._several_services = len(timeline.services) > 1
+        self._rows = list(_walk(roots))
+        longest = max((self._left(*row) for row in self._rows if row[0].entry.type == "span"), default=0)
+        self._column = min(longest, max(16, (width - _TIME - 10) // 2))
+
+    def lines(self) -> Iterator[Line]:
+        for branch, prefix, stem, service in self._rows:
+            if branch is _GAP:
+                yield []
+                continue
+            yield from self._row(branch, prefix, _beside(stem, bool(branch.below)), service)
+
+    def _left(self, branch: _Branch, prefix: str, stem: str, service: str) -> int:
+        return width_of(prefix) + width_of(self._title(branch, service)[0])
+
+    def _title(self, branch: _Branch, service: str) -> Fact:
+        entry = branch.entry
+        title, style = (
+            event_title(entry) if entry.type == "event" else (span_title(entry), "title" if entry.word else "foreign")
+        )
+        if self._several_services and entry.service and entry.service != service:
+            title += f" [{plain(entry.service)}]"
+        return title, style
+
+    def _row(self, branch: _Branch, prefix: str, below: str, service: str) -> Iterator[Line]:
+        entry = branch.entry
+        title, style = self._title(branch, service)
+        room = self._width - _TIME - 2
+        when = duration((entry.time_ns - self._first_ns) / 1e6) if entry.time_ns else ""
+        head: Line = [(f"{when:>{_TIME}}  ", "time"), (prefix, "tree")]
+        if entry.type == "event":
+            head.append((cut(title, room - width_of(prefix)), style))
+            yield from _facts(head, list(event_facts(entry)), self._width, below=_stem(below), separator="  ")
+        else:
+            left = max(self._column - width_of(prefix), 8)
+            shown = cut(
+                title, min(left, room - width_of(prefix)) if width_of(title) > left + 12 else room - width_of(prefix)
+            )
+            head += [(shown, style), (" " * max(0, left - width_of(shown)), "")]
+            head.append((f"{self._took(entry):>9}", "took"))
+            yield from _facts(
+                head, list(span_facts(entry, branch.end)), self._width, below=_stem(below), separator="  ", then=", "
+            )
+        for fact in _reader(entry):
+            yield from _hanging(_stem(below) + "  ", fact, "hint", self._width)
+
+    def _took(self, entry: Entry) -> str:
+        if entry.duration_ms is not None:
+            return duration(entry.duration_ms)
+        return f"{duration((self._now_ns - entry.time_ns) / 1e6)}…" if self._now_ns > entry.time_ns > 0 else ""
+
+
+_GAP = _Branch(Entry("event", "", "", "", 0))
+
+
+def _walk(roots: list[_Branch]) -> Iterator[tuple[_Branch, str, str, str]]:
+    """Each branch with the lines drawn before its title, those drawn beside what is under it, and its cause's service."""
+    tall = False
+    for at, root in enumerate(roots):
+        if at and (tall or root.below):
+            yield _GAP, "", "", ""
+        tall = bool(root.below)
+        pending: list[tuple[_Branch, str, str, str]] = [(root, "", "", "")]
+        while pending:
+            row = pending.pop()
+            yield row
+            branch, _, stem, _ = row
+            below = branch.below
+            pending.extend(
+                (one, stem + ("└─ " if last else "├─ "), stem + ("   " if last else "│  "), branch.entry.service)
+                for one, last in reversed([(one, one is below[-1]) for one in below])
+            )
+
+
+def _beside(stem: str, has_below: bool) -> str:
+    """What stands before a continued line of an entry: the branch to what lies under it goes on."""
+    return stem + ("│  " if has_below else "   ")
+
+
+def _stem(below: str) -> str:
+    return " " * (_TIME + 2) + below
+
+
+def _reader(entry: Entry) -> Iterator[str]:
+    """What only the reader knows, where it helps whoever acts on it."""
+    if entry.reader.get("error.impact.flow_stopped") is True:
+        yield "it stopped the flow"
+    if entry.reader.get("enhancement.impact.flow_continued") is True:
+        yield "the flow went on without it"
+    if suggestion := entry.reader.get("error.troubleshooting.suggestion"):
+        yield f"→ {plain(str(suggestion))}"
+
+
+def _facts(
+    head: Line, facts: list[Fact], width: int, *, below: str = "", separator: str = "  ", then: str | None = None
+) -> Iterator[Line]:
+    """The facts behind the head, on as many lines as they need; those after the first begin with `below`.
+
+    `separator` stands after the head, `then` (the same, unless given) between facts.
+    """
+    line, used, gap = list(head), sum(width_of(piece) for piece, _ in head), separator if head else ""
+    indent: Line = [(below + "  ", "tree")] if below else []
+    for fact, style in facts:
+        told = fact
+        if used + len(gap) + width_of(told) > width:
+            if line:
+                yield line
+            line, used, gap = list(indent), sum(width_of(piece) for piece, _ in indent), ""
+            *whole, told = _wrapped(told, width - used)
+            for one in whole:
+                yield [*indent, (one, style)]
+        line += [(gap, ""), (told, style)]
+        used += len(gap) + width_of(told)
+        gap = separator if then is None else then
+    if line:
+        yield line
+
+
+def _hanging(mark: str, told: str, style: str, width: int) -> Iterator[Line]:
+    """A sentence behind a mark, on as many lines as it needs."""
+    for at, line in enumerate(_wrapped(told, width - width_of(mark))):
+        yield [(mark if at == 0 else mark.replace("!", " "), "tree"), (line, style)]
+
+
+def _wrapped(told: str, room: int) -> list[str]:
+    """The text broken between words into lines of that width; a word that is wider is cut."""
+    room = max(room, 12)
+    found = [""]
+    for word in told.split(" "):
+        longer = f"{found[-1]} {word}" if found[-1] else word
+        if found[-1] and width_of(longer) > room:
+            found.append(cut(word, room))
+        else:
+            found[-1] = cut(longer, room)
+    return found
