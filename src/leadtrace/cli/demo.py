@@ -1,0 +1,57 @@
+"""`leadtrace demo`: the main job in one command."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from pathlib import Path
+
+import click
+
+__all__ = ["demo"]
+
+SHOWN = (
+    "all went well",
+    "taken by a buyer at the third try",
+    "sold although its identity could not be verified in time",
+)
+"""Whose timelines are printed; the others are named."""
+
+
+@click.command("demo")
+@click.option("--leads", default=200, show_default=True, type=click.IntRange(1), help="How many leads.")
+@click.option("--seed", default=7, show_default=True, help="Decides what goes wrong, and with whom.")
+@click.option(
+    "--speed", default=10.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Times as in life."
+)
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the store goes.  [default: a new temporary folder]",
+)
+def demo(leads: int, seed: int, speed: float, folder: Path | None) -> None:
+    """Run an insurance lead pipeline and show the timelines of its leads.
+
+    Starts `leadtrace serve` with a fresh store on free ports of this machine, the companies that the pipeline calls,
+    and the pipeline; nothing leaves the machine. The store stays for you to look around in.
+    """
+    from leadtrace import demo as example
+    from leadtrace.query import story
+    from leadtrace.reading import open as open_source
+
+    ran = example.run(folder, leads=leads, seed=seed, speed=speed, say=click.echo)
+    width = min(shutil.get_terminal_size().columns, 140)
+    others = ran.worth_a_look
+    with open_source(str(ran.store)) as source:
+        for why in SHOWN:
+            if lead := others.pop(why, ""):
+                click.echo(f"\n{'─' * width}\n{why.capitalize()}\n")
+                click.echo(story.text(source.timeline(lead), width))
+    place = shlex.quote(str(ran.store))
+    click.echo(f"\n{'─' * width}\nOther leads worth a look:\n")
+    for why, lead in others.items():
+        click.echo(f"  leadtrace lead {lead} --from {place}   # {why}")
+    click.echo("\nAll leads, all events, and a server over this store:\n")
+    click.echo(f"  leadtrace leads --from {place}")
+    click.echo(f"  leadtrace events --from {place} --name enhancement.failed")
+    click.echo(f"  leadtrace serve --store {place}")
