@@ -42,7 +42,9 @@ def decode_traces(body: bytes, now_ns: int | None = None) -> list[SpanRecord]:
         for resource, scope, record in _records(body, "spans"):
             found.append(_span(Span.FromString(record), resource, scope, latest))
     except (DecodeError, RecursionError) as cause:
-        raise OtlpError("not an OTLP trace request: its protobuf does not decode", cause=str(cause) or repr(cause)) from cause
+        raise OtlpError(
+            "not an OTLP trace request: its protobuf does not decode", cause=str(cause) or repr(cause)
+        ) from cause
     if len(found) + sum(len(one.events) for one in found) > MAX_RECORDS:
         raise OtlpError(f"more than {MAX_RECORDS:,} records in one request: send smaller batches")
     return found
@@ -52,9 +54,14 @@ def decode_logs(body: bytes, now_ns: int | None = None) -> list[EventRecord]:
     """The records of an ExportLogsServiceRequest; raises OtlpError where the bytes are not one."""
     latest = (time.time_ns() if now_ns is None else now_ns) + FUTURE_NS
     try:
-        return [_log(LogRecord.FromString(record), resource, scope, latest) for resource, scope, record in _records(body, "logs")]
+        return [
+            _log(LogRecord.FromString(record), resource, scope, latest)
+            for resource, scope, record in _records(body, "logs")
+        ]
     except (DecodeError, RecursionError) as cause:
-        raise OtlpError("not an OTLP log request: its protobuf does not decode", cause=str(cause) or repr(cause)) from cause
+        raise OtlpError(
+            "not an OTLP log request: its protobuf does not decode", cause=str(cause) or repr(cause)
+        ) from cause
 
 
 def span_marks(span: SpanRecord, latest: int) -> tuple[str, ...]:

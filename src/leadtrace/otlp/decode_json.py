@@ -1,7 +1,7 @@
 """OTLP in JSON, read into records: what browsers' and other languages' SDKs send, and what Jaeger's v3 search answers.
 
-OTLP's JSON is protobuf's with three changes: trace and span ids are hex, enums are numbers, names are lowerCamelCase only.
-64-bit integers come as strings or numbers; unknown fields are ignored; everything else that does not fit is refused.
+OTLP's JSON is protobuf's with three changes: trace and span ids are hex, enums are numbers, names are lowerCamelCase.
+64-bit integers come as strings or numbers; unknown fields are ignored; all else that does not fit is refused.
 Enum names are taken too, because older senders write them.
 """
 
@@ -28,7 +28,10 @@ _UINT64: Final = range(2**64)
 _INT64: Final = range(-(2**63), 2**63)
 _UINT32: Final = range(2**32)
 _STATUS: Final[dict[int, Literal["unset", "ok", "error"]]] = {1: "ok", 2: "error"}
-_KINDS: Final = {f"SPAN_KIND_{name}": n for n, name in enumerate(("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"))}
+_KINDS: Final = {
+    f"SPAN_KIND_{name}": n
+    for n, name in enumerate(("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"))
+}
 _CODES: Final = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
 
 
@@ -215,7 +218,7 @@ _SCALARS: Final[dict[str, Callable[[object], Value]]] = {
 
 def _value(found: object, depth: int) -> Value | None:
     if not isinstance(found, dict):
-        raise _wrong("a value", "an object such as {\"stringValue\": …}", found)
+        raise _wrong("a value", 'an object such as {"stringValue": …}', found)
     if depth > _MAX_DEPTH:
         raise OtlpError(f"a value nested deeper than {_MAX_DEPTH}")
     for key, one in found.items():
@@ -260,7 +263,10 @@ def _span(one: Mapping[str, Any], resource: Resource, scope: Scope, latest: int)
         attributes=_attributes(one, "attributes"),
         resource=resource,
         scope=scope,
-        links=tuple(Link(_id(l, "traceId"), _id(l, "spanId"), _attributes(l, "attributes")) for l in _objects(one, "links")),
+        links=tuple(
+            Link(_id(each, "traceId"), _id(each, "spanId"), _attributes(each, "attributes"))
+            for each in _objects(one, "links")
+        ),
         trace_state=_text(one, "traceState"),
         flags=_count(one, "flags"),
         dropped=(

@@ -1,4 +1,4 @@
-"""Records as plain data that JSON can hold, exactly: how a store keeps attributes and a served store hands records over.
+"""Records as plain data that JSON can hold, exactly: how a store keeps values and a served store hands records over.
 
 JSON has no bytes, no NaN and no infinities, and other readers round integers beyond 53 bits; so what JSON cannot hold
 is an object of one key that begins with `$`:

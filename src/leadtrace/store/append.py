@@ -1,0 +1,427 @@
+"""How records enter the embedded store: one batch, one durable transaction, each record once.
+
+    span   new ─────────────────────► stored
+           same ids, unfinished ────► replaced by the later one
+           same ids, equal ─────────► nothing
+           same ids, other content ─► set aside, with its events that bring no uid
+    event  new ─────────────────────► stored
+           its other half is there ─► united (a log record and the span event of one uid)
+           the same half again ─────► nothing, or set aside where it says something else
+
+Nothing that decodes is refused. Numbers of texts, traces, resources and scopes are remembered between batches; if a
+transaction fails they are forgotten, because the rows behind them went with it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import apsw
+import orjson
+
+from leadtrace.otlp.plain import dumps_attributes, event_to_plain, span_to_plain
+from leadtrace.otlp.records import EventRecord, Resource, Scope, SpanRecord, lead_ids_of
+from leadtrace.store.rows import LOG, SPAN, digest_of, event_digest, event_rest, id_bytes, span_rest, uid_of
+from leadtrace.store.summaries import summarise_leads
+
+__all__ = ["Appended", "Appender"]
+
+_MAX: Final = 2**63 - 1
+_REMEMBERED: Final = 100_000  # numbers of one sort kept between batches
+_STATUS: Final = {"unset": 0, "ok": 1, "error": 2}
+_ORIGIN: Final = {"log": LOG, "span": SPAN, "both": LOG | SPAN}
+
+
+def _places(columns: int) -> str:
+    return f"VALUES ({','.join('?' * columns)})"
+
+
+_SPAN: Final = "INSERT INTO spans " + _places(16) + " ON CONFLICT (trace, span_id) DO NOTHING RETURNING arrival"
+_EVENT: Final = "INSERT INTO events " + _places(20)
+_EVENT_BY_DIGEST: Final = (
+    _EVENT + " ON CONFLICT (time_ns, digest) WHERE digest IS NOT NULL DO NOTHING RETURNING arrival"
+)
+_EVENT_BY_UID: Final = (
+    _EVENT
+    + """
+ON CONFLICT (boot, sequence) WHERE boot IS NOT NULL DO UPDATE SET
+  origin = 3,
+  idx = coalesce(idx, excluded.idx),
+  trace = iif(span_id IS NULL, excluded.trace, trace),
+  span_id = coalesce(span_id, excluded.span_id),
+  -- The log record is the primary record: what it says stands.
+  lead = iif(excluded.origin = 1, excluded.lead, lead),
+  kind = iif(excluded.origin = 1, excluded.kind, kind),
+  tenant = iif(excluded.origin = 1, excluded.tenant, tenant),
+  time_ns = iif(excluded.origin = 1, excluded.time_ns, time_ns),
+  observed_ns = iif(excluded.origin = 1, excluded.observed_ns, observed_ns),
+  severity = iif(excluded.origin = 1, excluded.severity, severity),
+  flags = iif(excluded.origin = 1, excluded.flags, flags),
+  resource = iif(excluded.origin = 1, excluded.resource, resource),
+  scope = iif(excluded.origin = 1, excluded.scope, scope),
+  attributes = iif(excluded.origin = 1, excluded.attributes, attributes),
+  rest = iif(excluded.origin = 1, excluded.rest, rest)
+WHERE origin + excluded.origin = 3 AND name = excluded.name
+RETURNING arrival, boot, sequence"""
+)
+# Only for records that are there under this arrival: not for what was repeated, united or set aside.
+_SHARED: Final = """
+INSERT OR IGNORE INTO shared SELECT ?1, ?2
+WHERE EXISTS (SELECT 1 FROM spans WHERE arrival = ?2) OR EXISTS (SELECT 1 FROM events WHERE arrival = ?2)"""
+
+
+@dataclass(slots=True)
+class Appended:
+    """What became of a batch's records, spans and events together."""
+
+    stored: int = 0
+    united: int = 0
+    """Events whose other half was there."""
+    repeated: int = 0
+    """Records that were there already."""
+    replaced: int = 0
+    """Spans that took the place of their unfinished form."""
+    set_aside: int = 0
+
+    def add(self, other: Appended) -> None:
+        self.stored += other.stored
+        self.united += other.united
+        self.repeated += other.repeated
+        self.replaced += other.replaced
+        self.set_aside += other.set_aside
+
+
+class Appender:
+    """Writes batches through one connection; not for several threads at once."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._forget()
+        self._arrival: int = connection.execute("SELECT value FROM counters WHERE name = 'arrival'").get
+
+    def _forget(self) -> None:
+        self._texts: dict[str, int] = {}
+        self._traces: dict[tuple[bytes, str], int] = {}
+        self._resources: dict[bytes, int] = {}
+        self._scopes: dict[bytes, int] = {}
+
+    def append(self, spans: Iterable[SpanRecord], events: Iterable[EventRecord]) -> Appended:
+        """Store a batch in one transaction, on the disk when this returns; a failure leaves the store as it was."""
+        before = self._arrival
+        try:
+            with self._connection:
+                told = _Batch(self).store(spans, events)
+        except BaseException:
+            self._arrival = before
+            self._forget()
+            raise
+        finally:
+            for remembered in (self._texts, self._traces, self._resources, self._scopes):
+                if len(remembered) > _REMEMBERED:
+                    remembered.clear()
+        return told
+
+    def next_arrival(self) -> int:
+        self._arrival += 1
+        return self._arrival
+
+    @property
+    def arrival(self) -> int:
+        """The highest arrival given so far."""
+        return self._arrival
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> apsw.Cursor:
+        return self._connection.execute(sql, values)
+
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> apsw.Cursor:
+        return self._connection.executemany(sql, rows)
+
+    def changes(self) -> int:
+        """How many rows the last statement changed."""
+        return self._connection.changes()
+
+    def text(self, text: str) -> int:
+        """The number of a name, kind or tenant."""
+        number = self._texts.get(text)
+        if number is None:
+            number = self._number(
+                "SELECT text_id FROM texts WHERE text = ?", "INSERT INTO texts (text) VALUES (?)", (text,)
+            )
+            self._texts[text] = number
+        return number
+
+    def trace(self, trace_id: bytes, bucket: str) -> int:
+        """The number of a trace, or of the bucket of records that have none."""
+        key = (trace_id, bucket)
+        number = self._traces.get(key)
+        if number is None:
+            number = self._traces[key] = self._number(
+                "SELECT trace FROM traces WHERE trace_id = ? AND bucket = ?",
+                "INSERT INTO traces (trace_id, bucket) VALUES (?, ?)",
+                key,
+            )
+        return number
+
+    def resource(self, resource: Resource) -> tuple[int, bytes]:
+        """The number and the digest of a resource."""
+        attributes = dumps_attributes(resource.attributes)
+        digest = digest_of(attributes, resource.schema_url)
+        number = self._resources.get(digest)
+        if number is None:
+            number = self._resources[digest] = self._number(
+                "SELECT resource FROM resources WHERE digest = ?1",
+                "INSERT INTO resources (digest, service, attributes, schema_url) VALUES (?, ?, ?, ?)",
+                (digest, resource.service, attributes, resource.schema_url),
+            )
+        return number, digest
+
+    def scope(self, scope: Scope) -> tuple[int, bytes]:
+        """The number and the digest of an instrumentation scope."""
+        attributes = dumps_attributes(scope.attributes)
+        digest = digest_of(scope.name, scope.version, attributes, scope.schema_url)
+        number = self._scopes.get(digest)
+        if number is None:
+            number = self._scopes[digest] = self._number(
+                "SELECT scope FROM scopes WHERE digest = ?1",
+                "INSERT INTO scopes (digest, name, version, attributes, schema_url) VALUES (?, ?, ?, ?, ?)",
+                (digest, scope.name, scope.version, attributes, scope.schema_url),
+            )
+        return number, digest
+
+    def _number(self, select: str, insert: str, values: Sequence[Any]) -> int:
+        asked = values[:1] if "?1" in select else values
+        for (found,) in self._connection.execute(select, asked):
+            return int(found)
+        self._connection.execute(insert, values)
+        return self._connection.last_insert_rowid()
+
+
+class _Batch:
+    """One batch on its way in."""
+
+    def __init__(self, store: Appender) -> None:
+        self._store = store
+        self._told = Appended()
+        self._now = time.time_ns()
+        self._leads: dict[tuple[str, str], int] = {}
+        self._resources: dict[int, tuple[int, bytes]] = {}  # by the object: a batch's records share theirs
+        self._scopes: dict[int, tuple[int, bytes]] = {}
+        self._lead_traces: set[tuple[int, int]] = set()
+        self._run_traces: set[tuple[str, int]] = set()
+        self._shared: list[tuple[int, int]] = []
+
+    def store(self, spans: Iterable[SpanRecord], events: Iterable[EventRecord]) -> Appended:
+        store, told = self._store, self._told
+        spans, events = list(spans), list(events)
+        self._leads = summarise_leads(store, spans, events, self._now)
+        rows = [self._span_row(one) for one in spans]
+        stored = {arrival for (arrival,) in store.many(_SPAN, rows)}
+        told.stored += len(stored)
+        by_uid: list[tuple[tuple[Any, ...], EventRecord]] = []
+        plain: list[tuple[Any, ...]] = []
+        again: list[tuple[tuple[Any, ...], EventRecord]] = []  # events without a uid of spans that were there before
+        for span, row in zip(spans, rows, strict=True):
+            new = row[0] in stored
+            accepted = new or self._second_span(span, row)
+            for event in span.events:
+                event_row = self._event_row(event)
+                if event_row[10] is not None:
+                    by_uid.append((event_row, event))
+                elif new:
+                    plain.append(event_row)
+                elif accepted:
+                    again.append((event_row, event))
+        by_digest: list[tuple[Any, ...]] = []
+        for event in events:
+            event_row = self._event_row(event)
+            if event_row[10] is not None:
+                by_uid.append((event_row, event))
+            elif event_row[12] is not None:
+                by_digest.append(event_row)
+            else:
+                again.append((event_row, event))
+        store.many(_EVENT, plain)
+        told.stored += len(plain)
+        for row, event in again:
+            self._second_event(row, event)
+        if by_digest:
+            new_ones = sum(1 for _ in store.many(_EVENT_BY_DIGEST, by_digest))
+            told.stored += new_ones
+            told.repeated += len(by_digest) - new_ones
+        if by_uid:
+            self._events_by_uid(by_uid)
+        store.many("INSERT OR IGNORE INTO lead_traces VALUES (?, ?)", sorted(self._lead_traces))
+        store.many("INSERT OR IGNORE INTO run_traces VALUES (?, ?)", sorted(self._run_traces))
+        store.many(_SHARED, self._shared)
+        store.execute("UPDATE counters SET value = ? WHERE name = 'arrival' AND value < ?1", (store.arrival,))
+        return told
+
+    # --- rows ---------------------------------------------------------------------------------------------------------
+
+    def _place(self, record: SpanRecord | EventRecord, arrival: int) -> tuple[int, int | None, int | None]:
+        """A record's trace, lead and tenant by number; notes what finds it again."""
+        store, attributes = self._store, record.attributes
+        tenant = str(attributes.get("tenant_key", ""))
+        leads: list[int] = []
+        if "lead.id" in attributes or "leadtrace.lead_ids" in attributes:
+            leads = [self._leads[tenant, one] for one in lead_ids_of(attributes)]
+        run_id = str(attributes.get("leadtrace.run_id", ""))
+        bucket = ""
+        if not record.trace_id and (leads or run_id):
+            bucket = f"lead:{leads[0]}" if leads else f"run:{run_id}"
+        trace = store.trace(id_bytes(record.trace_id), bucket)
+        if run_id:
+            self._run_traces.add((run_id, trace))
+        own = None
+        if leads:
+            for lead in leads:
+                self._lead_traces.add((lead, trace))
+            if attributes.get("lead.id"):
+                own = leads.pop(0)
+            self._shared.extend((lead, arrival) for lead in leads)
+        return trace, own, store.text(tenant) if tenant else None
+
+    def _resource(self, resource: Resource) -> tuple[int, bytes]:
+        found = self._resources.get(id(resource))
+        if found is None:
+            found = self._resources[id(resource)] = self._store.resource(resource)
+        return found
+
+    def _scope(self, scope: Scope) -> tuple[int, bytes]:
+        found = self._scopes.get(id(scope))
+        if found is None:
+            found = self._scopes[id(scope)] = self._store.scope(scope)
+        return found
+
+    def _span_row(self, span: SpanRecord) -> tuple[Any, ...]:
+        arrival = self._store.next_arrival()
+        trace, lead, tenant = self._place(span, arrival)
+        attributes, rest = dumps_attributes(span.attributes), span_rest(span)
+        key = id_bytes(span.span_id)
+        if not key:  # two spans without an id are two spans
+            key = digest_of(span.name, str(span.start_ns), str(span.end_ns), attributes, rest)
+        return (
+            arrival,
+            trace,
+            key,
+            id_bytes(span.parent_span_id) if span.parent_span_id else None,
+            self._store.text(span.name),
+            span.kind,
+            min(span.start_ns, _MAX),
+            min(span.end_ns, _MAX),
+            _STATUS[span.status],
+            span.flags or None,
+            lead,
+            tenant,
+            self._resource(span.resource)[0],
+            self._scope(span.scope)[0],
+            attributes,
+            rest,
+        )
+
+    def _event_row(self, event: EventRecord) -> tuple[Any, ...]:
+        arrival = self._store.next_arrival()
+        attributes = event.attributes
+        trace, lead, tenant = self._place(event, arrival)
+        resource, resource_digest = self._resource(event.resource)
+        scope, scope_digest = self._scope(event.scope)
+        uid, kind = attributes.get("log.record.uid"), attributes.get("leadtrace.kind")
+        boot, sequence = uid_of(str(uid)) if uid else (None, None)
+        digest = None
+        if not uid and event.index < 0:
+            digest = event_digest(event, resource_digest, scope_digest)
+        return (
+            arrival,
+            trace,
+            id_bytes(event.span_id) if event.span_id else None,
+            event.index if event.index >= 0 else None,
+            min(event.time_ns, _MAX),
+            self._store.text(event.name),
+            self._store.text(str(kind)) if kind else None,
+            lead,
+            tenant,
+            _ORIGIN[event.origin],
+            boot,
+            sequence,
+            digest,
+            min(event.observed_ns, _MAX) or None,
+            event.severity_number or None,
+            event.flags or None,
+            resource,
+            scope,
+            dumps_attributes(attributes),
+            event_rest(event),
+        )
+
+    # --- what was there before ----------------------------------------------------------------------------------------
+
+    def _second_span(self, span: SpanRecord, row: tuple[Any, ...]) -> bool:
+        """A span whose ids are there: whether its events belong into the store."""
+        there = self._store.execute("SELECT * FROM spans WHERE trace = ? AND span_id = ?", row[1:3]).fetchone()
+        assert there is not None
+        if there[1:] == row[1:]:
+            self._told.repeated += 1
+            return True
+        if not there[7]:  # the one that is there is unfinished
+            self._store.execute("DELETE FROM spans WHERE arrival = ?", there[:1])
+            self._store.execute(_SPAN, row).fetchall()
+            self._told.replaced += 1
+            return True
+        self._set_aside("another span has these ids", span_to_plain(span))
+        return False
+
+    def _second_event(self, row: tuple[Any, ...], event: EventRecord) -> None:
+        """An event without a uid whose span was there before: its place among the span's events is its identity."""
+        there = self._store.execute(
+            "SELECT * FROM events WHERE trace = ? AND span_id IS ? AND idx IS ? AND boot IS NULL AND digest IS NULL",
+            row[1:4],
+        ).fetchone()
+        if there is None:
+            self._store.execute(_EVENT, row)
+            self._told.stored += 1
+        elif there[1:] == row[1:]:
+            self._told.repeated += 1
+        else:
+            self._set_aside("another event has this place in its span", event_to_plain(event))
+
+    def _events_by_uid(self, found: list[tuple[tuple[Any, ...], EventRecord]]) -> None:
+        told = self._told
+        done: Counter[tuple[int, int]] = Counter()
+        arrivals: set[int] = set()
+        for arrival, boot, sequence in self._store.many(_EVENT_BY_UID, [row for row, _ in found]):
+            done[boot, sequence] += 1
+            arrivals.add(arrival)
+        first = min(row[0] for row, _ in found)  # what arrived before it was there before this batch
+        stored = sum(1 for arrival in arrivals if arrival >= first)
+        told.stored += stored
+        told.united += done.total() - stored
+        if done.total() == len(found):
+            return
+        for row, event in found:  # some were there already
+            if done[row[10], row[11]] > 0:
+                done[row[10], row[11]] -= 1
+                continue
+            there = self._store.execute("SELECT * FROM events WHERE boot = ? AND sequence = ?", row[10:12]).fetchone()
+            assert there is not None
+            origin, came = there[9], row[9]
+            # Of a united row only the log record's words are there to compare with.
+            comparable = origin == came or (origin == LOG | SPAN and came == LOG)
+            same_words = there[4:9] + there[16:] == row[4:9] + row[16:] if comparable else there[5] == row[5]
+            if same_words:
+                told.repeated += 1
+            else:
+                self._set_aside("another event has this uid", event_to_plain(event))
+
+    def _set_aside(self, reason: str, record: dict[str, Any]) -> None:
+        """Keep what cannot stand in its place, whole; the same record again changes nothing."""
+        record["arrival"] = 0
+        text = orjson.dumps(record).decode()
+        self._store.execute(
+            "INSERT OR IGNORE INTO set_aside (digest, received_ns, reason, record) VALUES (?, ?, ?, ?)",
+            (digest_of(reason, text), self._now, reason, text),
+        )
+        self._told.set_aside += self._store.changes()

@@ -1,0 +1,369 @@
+"""The embedded store: SQLite in one file, one writer, many readers, nothing to install.
+
+What it promises:
+- **Once.** The same batch twice changes nothing; a log record and the span event of one uid are one event.
+- **Durable.** `append` returns when the batch is on the disk. A kill loses nothing that was returned, nor does a power
+  cut where the disk keeps its word; a batch is there whole or not at all.
+- **Readers.** Any number of processes and threads read beside the writer without waiting for it. Each answer is read in
+  short pieces, so that the write-ahead log can be folded back into the file while somebody reads for hours.
+- **One writer.** A second one is refused at once (`StoreLockedError`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+
+from leadtrace.errors import SourceError
+from leadtrace.otlp.plain import loads_attributes
+from leadtrace.otlp.records import EventRecord, Resource, Scope, SpanRecord, lead_ids_of
+from leadtrace.store.append import Appended, Appender
+from leadtrace.store.file import WriteLock, connect_reader, connect_writer, plainly
+from leadtrace.store.interface import EventFilter, Found, Holds, LeadFilter, LeadRow
+from leadtrace.store.rows import event_of, id_bytes, span_of
+
+__all__ = ["EmbeddedStore"]
+
+_PAGE: Final = 1_000  # rows in one piece of a long answer
+_STRETCH: Final = 200_000  # arrivals looked through in one piece: what bounds a read that finds nothing
+
+_SPANS: Final = """
+SELECT s.resource, s.scope, s.arrival, t.trace_id, s.span_id, s.parent_id, n.text, s.kind, s.start_ns, s.end_ns,
+       s.status, s.flags, s.attributes, s.rest
+FROM spans s JOIN traces t USING (trace) JOIN texts n ON n.text_id = s.name
+WHERE """
+_EVENTS: Final = """
+SELECT e.resource, e.scope, e.arrival, t.trace_id, e.span_id, e.idx, e.time_ns, n.text, e.origin, e.observed_ns,
+       e.severity, e.flags, e.attributes, e.rest
+FROM events e JOIN traces t USING (trace) JOIN texts n ON n.text_id = e.name
+WHERE """
+
+
+class EmbeddedStore:
+    """A `Source` over one SQLite file, and, opened with `write`, the place where records go."""
+
+    def __init__(self, path: Path, lock: WriteLock | None, writer: apsw.Connection | None) -> None:
+        """Use `open`."""
+        self.path: Final = path
+        self._lock = lock
+        self._writer = writer
+        self._appender = Appender(writer) if writer else None
+        self._appending = threading.Lock()
+        self._idle: list[apsw.Connection] = []  # a list's append and pop are safe among threads
+        self._closed = False
+        self._resources: dict[int, Resource] = {}
+        self._scopes: dict[int, Scope] = {}
+
+    @classmethod
+    def open(cls, path: str | Path, write: bool = False) -> EmbeddedStore:
+        """Open the store at `path`; with `write` as its one writer, which makes it if it is not there.
+
+        Raises SourceError where there is no such file or it cannot be read, StoreLockedError where another process
+        writes it, StoreDamagedError where it is damaged or no store of ours.
+        """
+        path = Path(path).expanduser().absolute()
+        if not write:
+            store = cls(path, None, None)
+            store._idle.append(connect_reader(path))
+            return store
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as cause:
+            raise SourceError(
+                f"the folder of the store {path} cannot be made", cause=cause.strerror or str(cause)
+            ) from cause
+        lock = WriteLock(path)
+        try:
+            return cls(path, lock, connect_writer(path))
+        except BaseException:
+            lock.release()
+            raise
+
+    @property
+    def url(self) -> str:
+        return str(self.path)
+
+    @property
+    def holds(self) -> Holds:
+        return Holds()
+
+    def close(self) -> None:
+        """Close all connections; a writer folds its log back into the file and lets another one write."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+        with self._appending:
+            if self._writer:
+                self._writer.close()
+                self._writer = self._appender = None
+            if self._lock:
+                self._lock.release()
+                self._lock = None
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def append(self, spans: Iterable[SpanRecord], events: Iterable[EventRecord]) -> Appended:
+        """Store a batch; on the disk when this returns. Any thread may call it; batches go in one after the other."""
+        with self._appending, plainly(self.path):
+            if self._appender is None:
+                raise SourceError(f"the store {self.path} is not open for writing")
+            return self._appender.append(spans, events)
+
+    def size(self) -> int:
+        """How many bytes the store takes on the disk, its log included."""
+        files = (self.path.with_name(self.path.name + suffix) for suffix in ("", "-wal"))
+        return sum(one.stat().st_size for one in files if one.exists())
+
+    def counts(self) -> dict[str, int]:
+        """How many records of each sort lie in the store; reads whole indexes."""
+        tables = ("spans", "events", "leads", "set_aside")
+        with self._reading() as connection:
+            return {table: connection.execute(f"SELECT count(*) FROM {table}").get for table in tables}  # noqa: S608 - names above
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[apsw.Connection]:
+        """A connection for one short read; what it sees is one state of the store."""
+        if self._closed:
+            raise SourceError(f"the store {self.path} has been closed")
+        with plainly(self.path):
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = connect_reader(self.path)
+            try:
+                connection.execute("BEGIN")
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
+                if self._closed:
+                    connection.close()
+                else:
+                    self._idle.append(connection)
+
+    def lead(self, lead_id: str, tenant: str | None = None) -> Found:
+        found = Found()
+        with self._reading() as connection:
+            leads = self._leads_named(connection, lead_id, tenant)
+            traces = set(_ints(connection, "SELECT trace FROM lead_traces WHERE lead IN", leads))
+            self._read_traces(connection, traces, found)
+            # A run may lie in traces that do not name the lead yet, or no more.
+            records: list[SpanRecord | EventRecord] = [*found.spans, *found.events]
+            runs = {
+                str(one.attributes["leadtrace.run_id"])
+                for one in records
+                if "leadtrace.run_id" in one.attributes and lead_id in lead_ids_of(one.attributes)
+            }
+            others: set[int] = set()
+            for run_id in runs:
+                others.update(
+                    n for (n,) in connection.execute("SELECT trace FROM run_traces WHERE run_id = ?", (run_id,))
+                )
+            self._read_traces(connection, others - traces, found)
+        return found
+
+    def trace(self, trace_id: str) -> Found:
+        found = Found()
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT trace FROM traces WHERE trace_id = ? AND bucket = ''", (id_bytes(trace_id),)
+            )
+            self._read_traces(connection, {number for (number,) in rows} if trace_id else set(), found)
+        return found
+
+    def leads(self, which: LeadFilter) -> Iterator[LeadRow]:
+        conditions: list[str] = ["1"]
+        values: list[Any] = []
+        if which.since_ns:
+            conditions.append("last_ns >= ?")
+            values.append(which.since_ns)
+        if which.until_ns:
+            conditions.append("first_ns < ?")
+            values.append(which.until_ns)
+        for column, asked in (
+            ("tenant", which.tenant),
+            ("state", which.state or None),
+            ("outcome", which.outcome or None),
+        ):
+            if asked is not None:
+                conditions.append(f"{column} = ?")
+                values.append(asked)
+        if which.contains:
+            conditions.append("instr(lead_id, ?)")
+            values.append(which.contains)
+        # Which leads, first, and only then what is known of them: a lead that is touched meanwhile moves in the order.
+        sql = f"SELECT lead FROM leads WHERE {' AND '.join(conditions)} ORDER BY last_ns DESC, lead DESC LIMIT ?"  # noqa: S608
+        with self._reading() as connection:
+            numbers = [number for (number,) in connection.execute(sql, (*values, which.limit or -1))]
+        columns = "SELECT lead_id, tenant, first_ns, last_ns, state, outcome FROM leads WHERE lead = ?"
+        for first in range(0, len(numbers), _PAGE):
+            with self._reading() as connection:
+                rows = [connection.execute(columns, (one,)).fetchone() for one in numbers[first : first + _PAGE]]
+            yield from (LeadRow(*row) for row in rows if row)
+
+    def events(self, which: EventFilter) -> Iterator[EventRecord]:
+        given = 0
+        for arrivals in self._arrivals(which):
+            for first in range(0, len(arrivals), _PAGE):
+                with self._reading() as connection:
+                    rows = connection.executemany(
+                        _EVENTS + "e.arrival = ?", ((n,) for n in arrivals[first : first + _PAGE])
+                    )
+                    page = [self._event(connection, row) for row in rows]
+                for event in page:
+                    yield event
+                    given += 1
+                    if which.limit and given >= which.limit:
+                        return
+
+    def nearest(self, lead_id: str, tenant: str | None = None) -> str:
+        among = "" if tenant is None else "AND tenant = ?2"
+        values = (lead_id,) if tenant is None else (lead_id, tenant)
+        near: dict[str, None] = {}
+        with self._reading() as connection:
+            for sql in (
+                f"SELECT lead_id FROM leads WHERE lead_id >= ?1 {among} ORDER BY lead_id LIMIT 100",  # noqa: S608
+                f"SELECT lead_id FROM leads WHERE lead_id < ?1 {among} ORDER BY lead_id DESC LIMIT 100",  # noqa: S608
+                f"SELECT lead_id FROM leads WHERE ?1 <> '' {among} ORDER BY last_ns DESC LIMIT 5000",  # noqa: S608
+            ):
+                near.update((one, None) for (one,) in connection.execute(sql, values))
+        return next(iter(get_close_matches(lead_id, near, 1)), "")
+
+    # --- pieces of an answer ------------------------------------------------------------------------------------------
+
+    def _leads_named(self, connection: apsw.Connection, lead_id: str, tenant: str | None) -> list[int]:
+        among, values = ("", (lead_id,)) if tenant is None else ("AND tenant = ?", (lead_id, tenant))
+        return [n for (n,) in connection.execute(f"SELECT lead FROM leads WHERE lead_id = ? {among}", values)]  # noqa: S608
+
+    def _read_traces(self, connection: apsw.Connection, traces: Iterable[int], found: Found) -> None:
+        for trace in sorted(traces):
+            for row in connection.execute(_SPANS + "s.trace = ?", (trace,)):
+                resource, scope = self._resource(connection, row[0]), self._scope(connection, row[1])
+                found.spans.append(span_of(row[2:], resource, scope))
+            for row in connection.execute(_EVENTS + "e.trace = ?", (trace,)):
+                found.events.append(self._event(connection, row))
+
+    def _event(self, connection: apsw.Connection, row: Sequence[Any]) -> EventRecord:
+        return event_of(tuple(row[2:]), self._resource(connection, row[0]), self._scope(connection, row[1]))
+
+    def _resource(self, connection: apsw.Connection, number: int) -> Resource:
+        found = self._resources.get(number)
+        if found is None:
+            sql = "SELECT attributes, schema_url FROM resources WHERE resource = ?"
+            ((attributes, url),) = connection.execute(sql, (number,))
+            found = self._resources[number] = Resource(loads_attributes(attributes), url)
+        return found
+
+    def _scope(self, connection: apsw.Connection, number: int) -> Scope:
+        found = self._scopes.get(number)
+        if found is None:
+            sql = "SELECT name, version, attributes, schema_url FROM scopes WHERE scope = ?"
+            ((name, version, attributes, url),) = connection.execute(sql, (number,))
+            found = self._scopes[number] = Scope(name, version, loads_attributes(attributes), url)
+        return found
+
+    def _arrivals(self, which: EventFilter) -> Iterator[list[int]]:
+        """The arrivals of the asked events in their order, a stretch at a time."""
+        with self._reading() as connection:
+            conditions, values = _conditions(connection, which)
+            if conditions is None:
+                return
+            if which.lead_id or which.trace_id:
+                yield self._arrivals_in_traces(connection, which, conditions, values)
+                return
+            at, last = _bounds(connection, which)
+        sql = f"SELECT arrival FROM events e WHERE arrival > ? AND arrival <= ? {conditions} ORDER BY arrival LIMIT ?"  # noqa: S608
+        while at < last:
+            stretch = min(last, at + _STRETCH)
+            with self._reading() as connection:
+                found = [n for (n,) in connection.execute(sql, (at, stretch, *values, which.limit or -1))]
+            yield found
+            at = stretch
+
+    def _arrivals_in_traces(
+        self, connection: apsw.Connection, which: EventFilter, conditions: str, values: list[Any]
+    ) -> list[int]:
+        if which.trace_id:
+            rows = connection.execute(
+                "SELECT trace FROM traces WHERE trace_id = ? AND bucket = ''", (id_bytes(which.trace_id),)
+            )
+            traces = {number for (number,) in rows}
+        if which.lead_id:
+            leads = self._leads_named(connection, which.lead_id, which.tenant)
+            of_lead = set(_ints(connection, "SELECT trace FROM lead_traces WHERE lead IN", leads))
+            traces = traces & of_lead if which.trace_id else of_lead
+            listed = ",".join(map(str, leads))
+            conditions += (
+                f" AND (e.lead IN ({listed}) OR e.arrival IN (SELECT arrival FROM shared WHERE lead IN ({listed})))"  # noqa: S608
+            )
+        # There is no index of events by lead: the traces of a lead are few range reads.
+        sql = f"SELECT arrival FROM events e INDEXED BY events_by_trace WHERE trace = ? AND arrival > ? {conditions}"  # noqa: S608
+        return sorted(n for trace in traces for (n,) in connection.execute(sql, (trace, which.after_arrival, *values)))
+
+
+def _bounds(connection: apsw.Connection, which: EventFilter) -> tuple[int, int]:
+    """Between which arrivals the asked events lie: after the first number, up to the second."""
+    one = "SELECT {}(arrival) FROM events"
+    conditions, values = _window(which)
+    if conditions:
+        one += f" WHERE {' AND '.join(conditions)}"
+    # Apart, because SQLite finds one end of a table at once, and both together by reading all of it.
+    least, most = (_integer(connection, one.format(end), values) for end in ("min", "max"))
+    return (0, 0) if least is None or most is None else (max(which.after_arrival, least - 1), most)
+
+
+def _integer(connection: apsw.Connection, sql: str, values: Sequence[Any]) -> int | None:
+    ((found,),) = connection.execute(sql, values).fetchall()
+    return None if found is None else int(found)
+
+
+def _conditions(connection: apsw.Connection, which: EventFilter) -> tuple[str | None, list[Any]]:
+    """The SQL of a filter's conditions on columns, None where nothing can fit them."""
+    conditions, values = _window(which)
+    for column, asked in (("name", which.names), ("kind", which.kinds)):
+        if asked:
+            numbers = [number for one in asked for number in _texts_like(connection, one)]
+            if not numbers:
+                return None, []
+            conditions.append(f"{column} IN ({','.join(map(str, numbers))})")
+    if which.tenant == "":
+        conditions.append("tenant IS NULL")
+    elif which.tenant is not None:
+        numbers = list(_texts_like(connection, which.tenant, exactly=True))
+        if not numbers:
+            return None, []
+        conditions.append(f"tenant = {numbers[0]}")
+    return "".join(f" AND {one}" for one in conditions), values
+
+
+def _window(which: EventFilter) -> tuple[list[str], list[Any]]:
+    conditions: list[str] = []
+    values: list[Any] = []
+    if which.since_ns:
+        conditions.append("time_ns >= ?")
+        values.append(which.since_ns)
+    if which.until_ns:
+        conditions.append("time_ns < ?")
+        values.append(which.until_ns)
+    return conditions, values
+
+
+def _texts_like(connection: apsw.Connection, text: str, exactly: bool = False) -> Iterator[int]:
+    """The numbers of the texts that a filter means: itself, or with `.*` all that begin so."""
+    if text.endswith(".*") and not exactly:
+        start = text[:-1]
+        rows = connection.execute("SELECT text_id FROM texts WHERE text >= ? AND text < ?", (start, start[:-1] + "/"))
+    else:
+        rows = connection.execute("SELECT text_id FROM texts WHERE text = ?", (text,))
+    return (number for (number,) in rows)
+
+
+def _ints(connection: apsw.Connection, sql: str, numbers: Sequence[int]) -> Iterator[int]:
+    return (n for (n,) in connection.execute(f"{sql} ({','.join(map(str, numbers))})"))
