@@ -7,6 +7,7 @@ span 16), '' where there is none. Times are int Unix nanoseconds, 0 where unknow
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -80,6 +81,11 @@ class EventRecord:
     @property
     def lead_id(self) -> str:
         return str(self.attributes.get("lead.id", ""))
+
+    @property
+    def timestamp(self) -> datetime.datetime:
+        """Its time as an aware datetime in UTC, to the microsecond; `time_ns` is exact."""
+        return datetime.datetime.fromtimestamp(0, datetime.UTC) + datetime.timedelta(microseconds=self.time_ns // 1000)
 
 
 @dataclass(slots=True)

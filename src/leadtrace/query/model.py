@@ -96,7 +96,7 @@ class Entry:
     type: Literal["span", "event"]
     name: str
     kind: str
-    """Of an event, the catalogue's (`success`, `failure` …), '' where unknown; of a span, OpenTelemetry's (`client` …)."""
+    """Of an event, the catalogue's (`success`, `failure` …), '' where unknown; of a span, OpenTelemetry's."""
     service: str
     time_ns: int
     depth: int = 0

@@ -1,7 +1,7 @@
 """What each entry of a timeline says, in words for an operator: a title and its facts, each with a style's name.
 
-A fact is a pair of text and style; styles are names (`good`, `bad`, `open`, `faint`, `money` …) that whoever prints them
-may turn into colours.
+A fact is a pair of text and style; styles are names (`good`, `bad`, `open`, `faint`, `money` …) that the printer may
+turn into colours.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _enhancement(entry: Entry, end: Mapping[str, Value]) -> Iterator[Fact]:
         yield _pairs(appended), "faint"
 
 
-def _delivery(entry: Entry, end: Mapping[str, Value]) -> Iterator[Fact]:
+def _delivery(_entry: Entry, end: Mapping[str, Value]) -> Iterator[Fact]:
     yield from _amount(end, "delivery.revenue", "revenue")
     yield from _problem(end, "delivery.reason")
     yield from _taxonomy(end, "delivery.failure")

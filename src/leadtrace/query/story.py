@@ -6,7 +6,7 @@
       250 ms  └─ deliver to Acme                   3.2 s  ✓ accepted, revenue 45.00 USD, 3 tries
 
 A word's start and end events are in its own line; every other event has one. The left column is the time since the
-lead's first record. Lines are pairs of text and style, so that the command line can colour what is plain text elsewhere.
+lead's first record. Lines are pairs of text and style, so that the command line can colour what is plain elsewhere.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def _branches(entries: Iterable[Entry]) -> list[_Branch]:
 
 
 def _folded(root: _Branch) -> _Branch:
-    """A span that only carries one event of its own name is that event; an exception that is told needs no second line."""
+    """A span that only carries one event of its own name is that event; an exception already told needs no line."""
     pending = [root]
     while pending:
         branch = pending.pop()
@@ -159,7 +159,10 @@ class _Drawing:
         self._width = width
         self._several_services = len(timeline.services) > 1
         self._rows = list(_walk(roots))
-        longest = max((self._left(*row) for row in self._rows if row[0].entry.type == "span"), default=0)
+        longest = max(
+            (self._left(one, prefix, service) for one, prefix, _, service in self._rows if one.entry.type == "span"),
+            default=0,
+        )
         self._column = min(longest, max(16, (width - _TIME - 10) // 2))
 
     def lines(self) -> Iterator[Line]:
@@ -169,7 +172,7 @@ class _Drawing:
                 continue
             yield from self._row(branch, prefix, _beside(stem, bool(branch.below)), service)
 
-    def _left(self, branch: _Branch, prefix: str, stem: str, service: str) -> int:
+    def _left(self, branch: _Branch, prefix: str, service: str) -> int:
         return width_of(prefix) + width_of(self._title(branch, service)[0])
 
     def _title(self, branch: _Branch, service: str) -> Fact:
@@ -213,7 +216,7 @@ _GAP = _Branch(Entry("event", "", "", "", 0))
 
 
 def _walk(roots: list[_Branch]) -> Iterator[tuple[_Branch, str, str, str]]:
-    """Each branch with the lines drawn before its title, those drawn beside what is under it, and its cause's service."""
+    """Each branch with what is drawn before its title, what is drawn beside what lies under it, its cause's service."""
     tall = False
     for at, root in enumerate(roots):
         if at and (tall or root.below):
