@@ -1,0 +1,1 @@
+"""A synchronous service made of classes, told with leadtrace: threads, plain loops, no asyncio anywhere."""
