@@ -22,8 +22,8 @@ VERSION = __version__
 """The catalogue's version: the package's, because the two are released as one."""
 
 SCHEMA_URL = f"https://leadtrace.dev/schemas/{VERSION}"
-"""What leadtrace's scope carries as its schema URL: an identifier whose last segment is the version, as OpenTelemetry has
-it, so that a reader can tell older from newer. Nothing fetches it; the schema itself ships with the package
+"""What leadtrace's scope carries as its schema URL: an identifier whose last segment is the version, so that a
+reader can tell older from newer. Nothing fetches it; the schema itself ships with the package
 (`leadtrace catalogue --schema`)."""
 
 _FAMILIES = (

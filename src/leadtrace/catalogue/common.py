@@ -10,12 +10,15 @@ from leadtrace.catalogue.model import Event, FieldSpec, Kind, field
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CATEGORIES", "COMMON", "SEVERITIES", "SUBCATEGORIES", "FailureTaxonomy", "Raised"]
+__all__ = ["CATEGORIES", "COMMON", "ENHANCEMENT_CATEGORIES", "SEVERITIES", "SUBCATEGORIES", "FailureTaxonomy", "Raised"]
 
 SEVERITIES = ("low", "medium", "high", "critical")
 
-CATEGORIES = ("technical", "data", "processing", "system")
-"""The first level of the failure taxonomy: enhancements fail by `technical` or `data`, errors by any but `data`."""
+CATEGORIES = ("technical", "processing", "system")
+"""The first level of the failure taxonomy, for errors of every kind but an enhancement's."""
+
+ENHANCEMENT_CATEGORIES = ("technical", "data")
+"""The first level of the failure taxonomy, for enhancements."""
 
 SUBCATEGORIES = (
     "timeout",

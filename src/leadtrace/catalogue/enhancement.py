@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leadtrace.catalogue.common import CATEGORIES, SUBCATEGORIES, Raised
+from leadtrace.catalogue.common import ENHANCEMENT_CATEGORIES, SUBCATEGORIES, Raised
 from leadtrace.catalogue.model import Event, field
 
 
@@ -82,7 +82,7 @@ class EnhancementFailed(_Ended, Raised, name="enhancement.failed", kind="failure
         default=None,
         by="word",
         dimension=True,
-        values=CATEGORIES,
+        values=ENHANCEMENT_CATEGORIES,
         doc="First level of the failure taxonomy.",
     )
     failure_subcategory: str | None = field(

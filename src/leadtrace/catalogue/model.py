@@ -4,9 +4,9 @@
         \"""An enhancement appended data.\"""
         cost: float | None = field(default=None, unit="{currency}", doc="What the call cost, in major units.")
 
-A field's attribute is its event's namespace (its name without the last segment) and the field's name, unless `attribute=`
-says otherwise; its keyword is the Python name. Declaring registers: a name is declared once in a process, and an attribute
-has one type and one meaning in the whole catalogue.
+A field's attribute is its event's namespace (its name without the last segment) and the field's name, unless it is
+given; its keyword is the Python name. Declaring registers: a name is declared once in a process, and an attribute has
+one type and one meaning in the whole catalogue.
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ class Event:
 
     @classmethod
     def read(cls, attributes: Mapping[str, object]) -> Self:
-        """The event as recorded: its fields from their attributes, and everything else among `attributes` as it came."""
+        """The event as recorded: its fields from their attributes; all else stays in `attributes` as it came."""
         event = object.__new__(cls)
         rest = dict(attributes)
         for keyword, spec in cls.spec.fields.items():

@@ -106,10 +106,11 @@ _PHRASES = {
 }
 """Verbs of two words. Not among them: what tells a state rather than an action, as `logged_in` does."""
 
-_STATES = {
-    "active", "available", "busy", "dead", "down", "empty", "full", "idle", "inactive", "is", "live", "offline", "ok", "on",
-    "off", "online", "pending", "ready", "running", "up", "valid", "invalid", "waiting", "was", "in", "out",
-}  # fmt: skip
+_STATE_WORDS = """
+active available busy dead down empty full idle in inactive invalid is live off offline ok on online out pending ready
+running up valid waiting was
+"""
+_STATES = frozenset(_STATE_WORDS.split())
 _SEGMENT = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*\Z")
 _IDENTIFIER = re.compile(r"\d{4,}|(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{8,}")
 _accepted: set[str] = set()
