@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from leadtrace.query.model import Entry, Run, Timeline
-from leadtrace.query.phrases import Fact, event_facts, event_title, span_facts, span_title
+from leadtrace.query.phrases import event_facts, event_title, span_facts, span_title
 from leadtrace.query.printable import cut, duration, moment, money, plain, width_of
 from leadtrace.query.vocabulary import SKIPPED
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from leadtrace.otlp.records import Value
 
-__all__ = ["Line", "lines", "text"]
+__all__ = ["Line", "facts_lines", "lines", "text"]
 
 Line = list[Fact]
 """Pieces of one line, each with the name of its style: `head`, `time`, `tree`, `title`, `took`, `good`, `bad` …"""
@@ -74,7 +74,7 @@ def _header(timeline: Timeline, width: int) -> Iterator[Line]:
         facts.append((f"state {plain(timeline.state)}", "state"))
     if timeline.tenant:
         facts.append((f"tenant {plain(timeline.tenant)}", "faint"))
-    yield from _facts(title, facts, width, separator="  ")
+    yield from facts_lines(title, facts, width, separator="  ")
     if not timeline.entries:
         yield [("nothing is recorded of it", "faint")]
         return
@@ -86,7 +86,7 @@ def _header(timeline: Timeline, width: int) -> Iterator[Line]:
         when.append((f"{len(timeline.runs)} runs", "faint"))
     if services := timeline.services:
         when.append((f"in {', '.join(map(plain, services))}", "faint"))
-    yield from _facts([], when, width, separator=", ")
+    yield from facts_lines([], when, width, separator=", ")
     for one in timeline.money:
         told: list[Fact] = [
             (f"cost {money(one.cost, one.currency)}", "money"),
@@ -95,9 +95,9 @@ def _header(timeline: Timeline, width: int) -> Iterator[Line]:
         ]
         if one.returned:
             told.append((f"returned {money(one.returned, one.currency)}", "no"))
-        yield from _facts([], told, width, separator=", ")
+        yield from facts_lines([], told, width, separator=", ")
     for run in timeline.runs:
-        yield from _facts([], list(_run(run)), width, separator=", ")
+        yield from facts_lines([], list(_run(run)), width, separator=", ")
 
 
 def _run(run: Run) -> Iterator[Fact]:
@@ -192,7 +192,7 @@ class _Drawing:
         head: Line = [(f"{when:>{_TIME}}  ", "time"), (prefix, "tree")]
         if entry.type == "event":
             head.append((cut(title, room - width_of(prefix)), style))
-            yield from _facts(head, list(event_facts(entry)), self._width, below=_stem(below), separator="  ")
+            yield from facts_lines(head, list(event_facts(entry)), self._width, below=_stem(below), separator="  ")
         else:
             left = max(self._column - width_of(prefix), 8)
             shown = cut(
@@ -200,8 +200,13 @@ class _Drawing:
             )
             head += [(shown, style), (" " * max(0, left - width_of(shown)), "")]
             head.append((f"{self._took(entry):>9}", "took"))
-            yield from _facts(
-                head, list(span_facts(entry, branch.end)), self._width, below=_stem(below), separator="  ", then=", "
+            yield from facts_lines(
+                head,
+                list(span_facts(entry, branch.end)),
+                self._width,
+                below=_stem(below),
+                separator="  ",
+                then=", ",
             )
         for fact in _reader(entry):
             yield from _hanging(_stem(below) + "  ", fact, "hint", self._width)
@@ -253,7 +258,7 @@ def _reader(entry: Entry) -> Iterator[str]:
         yield f"→ {plain(str(suggestion))}"
 
 
-def _facts(
+def facts_lines(
     head: Line, facts: list[Fact], width: int, *, below: str = "", separator: str = "  ", then: str | None = None
 ) -> Iterator[Line]:
     """The facts behind the head, on as many lines as they need; those after the first begin with `below`.

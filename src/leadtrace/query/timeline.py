@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from leadtrace.query.answers import Delivery, bulk, deliveries, ended_as, finished
 from leadtrace.query.attempts import attempts_among
+from leadtrace.query.entries import event_entry
 from leadtrace.query.model import Entry, Mark, Run, Status, Timeline
 from leadtrace.query.runs import lead_money, runs_of
 from leadtrace.query.tree import Forest, Item, Node, grow
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["build", "timeline"]
 
 _SPAN_KINDS = ("internal", "internal", "server", "client", "producer", "consumer")
-_FAILED = frozenset({"failure", "attempt_failure", "error"})
 _MARKED = {
     "bad_id": "an id has the wrong length",
     "end_before_start": "it ended before it began",
@@ -255,32 +255,14 @@ class _Telling:
 
     def _event(self, event: EventRecord, depth: int) -> Entry:
         node = self.parents.get(id(event))
-        kind = kind_of(event)
-        told = event.attributes.get("leadtrace.marks")
-        marks = (*event.marks, *(map(str, told) if isinstance(told, list) else ()))
-        entry = Entry(
-            "event",
-            event.name,
-            kind,
-            event.resource.service,
-            event.time_ns,
-            depth,
-            status="error" if kind in _FAILED else "unset",
-            trace_id=event.trace_id,
-            span_id=event.span_id,
-            parent_span_id=text(event.attributes, "leadtrace.parent_span_id")
-            or (node.parent_span_id if node is not None and node.span_id == event.span_id else ""),
-            uid=event.uid,
-            attributes=event.attributes,
-            body=event.body if event.body is not None and event.body != event.name else None,
-            marks=tuple(dict.fromkeys(marks)),
-            role="start"
-            if node and event is node.start
-            else "end"
-            if node and any(event is one for one in node.ends)
-            else "",
-            run_id=text(event.attributes, "leadtrace.run_id"),
-        )
+        entry = event_entry(event)
+        entry.depth = depth
+        if not entry.parent_span_id and node is not None and node.span_id == event.span_id:
+            entry.parent_span_id = node.parent_span_id
+        if node is not None and event is node.start:
+            entry.role = "start"
+        elif node is not None and any(event is one for one in node.ends):
+            entry.role = "end"
         for mark in entry.marks:
             self.marks.append(
                 Mark(mark, f"{event.name}: {_MARKED.get(mark, mark.replace('_', ' '))}", event.span_id, event.uid)

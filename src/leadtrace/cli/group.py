@@ -1,0 +1,106 @@
+"""`leadtrace`: the commands by name, and how errors become one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from leadtrace.errors import LeadtraceError, NotFoundError, SettingsError, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["main"]
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "lead": ("leadtrace.cli.lead:lead", "One lead's timeline."),
+    "leads": ("leadtrace.cli.leads:leads", "Find leads."),
+    "events": ("leadtrace.cli.events:events", "List or follow events."),
+    "serve": ("leadtrace.cli.serve:serve", "OTLP in, an embedded store, the reading API."),
+    "demo": ("leadtrace.cli.demo:demo", "The example pipeline and its timelines, in one command."),
+    "catalogue": ("leadtrace.cli.catalogue:catalogue", "What may be emitted."),
+}
+"""Where each command is, and what it is for: told here, so that `--help` imports none of them."""
+
+ANSWERED, NOTHING_FOUND, WRONG_USAGE, UNREADABLE = range(4)
+
+
+class _Commands(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        found: click.Command = getattr(import_module(module), name)
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], list(COMMANDS), n=1)
+            ctx.fail(f"no command {args[0]!r}" + (f"; did you mean {near[0]}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, what) for name, (_, what) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            found = super().invoke(ctx)
+            sys.stdout.flush()
+        except LeadtraceError as problem:
+            from leadtrace.query.printable import plain
+
+            click.echo(f"leadtrace: {plain(_sentence(problem))}", err=True)
+            ctx.exit(_exit_code(problem))
+        except BrokenPipeError:
+            # Whoever read the output has seen enough. What the interpreter still flushes at exit goes nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            ctx.exit(ANSWERED)
+        else:
+            return found
+
+
+def _sentence(problem: LeadtraceError) -> str:
+    if isinstance(problem, NotFoundError):
+        nearest = problem.data.get("nearest")
+        return f"{problem.message}" + (f"; did you mean {nearest}?" if nearest else "")
+    return str(problem)
+
+
+def _exit_code(problem: LeadtraceError) -> int:
+    if isinstance(problem, SettingsError):
+        return WRONG_USAGE
+    return UNREADABLE if isinstance(problem, SourceError) else NOTHING_FOUND
+
+
+def _print_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        from leadtrace.version import __version__
+
+        click.echo(f"leadtrace {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
+)
+def main() -> None:
+    """The flight recorder of a lead pipeline.
+
+    Reading commands take --from: a path of an embedded store, http://host:port of a running `leadtrace serve`, or
+    jaeger://host:16686. Exit codes: 0 answered, 1 found nothing, 2 wrong usage, 3 the source cannot be read.
+    """

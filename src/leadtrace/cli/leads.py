@@ -1,0 +1,48 @@
+"""`leadtrace leads`: find leads."""
+
+from __future__ import annotations
+
+import click
+
+from leadtrace.cli.options import echo_json, reading_options, width, window_options
+
+__all__ = ["leads"]
+
+
+@click.command("leads")
+@reading_options
+@window_options
+@click.option("--state", default="", help="Only leads in this state.")
+@click.option("--outcome", default="", help="Only leads with this outcome (delivered, rejected, failed …).")
+@click.option("--contains", default="", metavar="TEXT", help="Only leads whose id contains this.")
+@click.pass_context
+def leads(
+    ctx: click.Context,
+    from_: str | None,
+    tenant: str | None,
+    as_json: bool,
+    since: int,
+    until: int,
+    limit: int | None,
+    state: str,
+    outcome: str,
+    contains: str,
+) -> None:
+    """Leads, the one last touched first, with the time of their first and last record, state and outcome."""
+    from leadtrace.cli.colour import print_lines
+    from leadtrace.query.listing import lead_json, lead_line
+    from leadtrace.reading import open as open_reader
+
+    nothing = True
+    with open_reader(from_, tenant=tenant) as reader:
+        for row in reader.leads(
+            since_ns=since, until_ns=until, state=state, outcome=outcome, contains=contains, limit=limit or 0
+        ):
+            nothing = False
+            if as_json:
+                echo_json(lead_json(row))
+            else:
+                print_lines([lead_line(row, width())])
+    if nothing:
+        click.echo(f"leadtrace: no such lead in {reader.source.url}", err=True)
+        ctx.exit(1)

@@ -1,0 +1,94 @@
+"""What all reading commands share: where to read, for which tenant, in which form, in which window of time."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Moment", "echo_json", "reading_options", "width", "window_options"]
+
+_F = TypeVar("_F", bound="Callable[..., Any]")
+_AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d|w)")
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+_WIDEST = 160
+
+
+class Moment(click.ParamType[int]):
+    """A time as nanoseconds: a date, or date and time (UTC unless it says otherwise), or so long ago: 90m, 7d."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        text = str(value).strip()
+        now = datetime.datetime.now(datetime.UTC)
+        if found := _AGO.fullmatch(text.lower()):
+            moment = now - datetime.timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+        elif text.lower() == "now":
+            moment = now
+        else:
+            try:
+                moment = datetime.datetime.fromisoformat(text)
+            except ValueError:
+                self.fail(
+                    f"{text!r} is no time: give 2026-11-22, 2026-11-22T10:30Z, or how long ago: 90m, 24h, 7d",
+                    param,
+                    ctx,
+                )
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+        since_1970 = moment - datetime.datetime.fromtimestamp(0, datetime.UTC)
+        return (since_1970.days * 86_400 + since_1970.seconds) * 1_000_000_000 + since_1970.microseconds * 1000
+
+
+def reading_options(command: _F) -> _F:
+    """`--from`, `--tenant` and `--json`, as `from_`, `tenant` and `as_json`."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="JSON instead of text."),
+        click.option("--tenant", metavar="KEY", help="Only this tenant's records; '' for those that carry none."),
+        click.option(
+            "--from",
+            "from_",
+            metavar="URL",
+            help="Where to read: a store's path, http://host:port, jaeger://host:port.  "
+            "[default: LEADTRACE_FROM, then the default store]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def window_options(command: _F) -> _F:
+    """`--since`, `--until` and `--limit`, as `since`, `until` (nanoseconds, 0 where not given) and `limit`."""
+    for option in (
+        click.option("--limit", type=click.IntRange(1), help="At most so many.  [default: all of them]"),
+        click.option("--until", type=Moment(), default=0, show_default=False, help="Only before that time."),
+        click.option(
+            "--since",
+            type=Moment(),
+            default=0,
+            show_default=False,
+            help="Only from that time on: 2026-11-22, 2026-11-22T10:30Z, or so long ago: 90m, 24h, 7d.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def width() -> int:
+    """How wide lines may be: the terminal's width within reason; in a pipe or file always the same."""
+    return min(shutil.get_terminal_size((100, 24)).columns, _WIDEST) if sys.stdout.isatty() else 100
+
+
+def echo_json(found: object, *, indent: int | None = None) -> None:
+    """Print JSON on one line, or indented for a person. ASCII only: no terminal acts on what was recorded."""
+    click.echo(json.dumps(found, indent=indent, allow_nan=False))
