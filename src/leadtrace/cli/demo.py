@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 from pathlib import Path
 
 import click
+
+from leadtrace.cli.options import width
 
 __all__ = ["demo"]
 
@@ -36,19 +37,20 @@ def demo(leads: int, seed: int, speed: float, folder: Path | None) -> None:
     and the pipeline; nothing leaves the machine. The store stays for you to look around in.
     """
     from leadtrace import demo as example
-    from leadtrace.query import story
-    from leadtrace.reading import open as open_source
+    from leadtrace.cli.colour import print_lines
+    from leadtrace.query.story import lines
+    from leadtrace.reading import open as open_reader
 
     ran = example.run(folder, leads=leads, seed=seed, speed=speed, say=click.echo)
-    width = min(shutil.get_terminal_size().columns, 140)
+    rule = "\n" + "─" * width()
     others = ran.worth_a_look
-    with open_source(str(ran.store)) as source:
+    with open_reader(str(ran.store)) as reader:
         for why in SHOWN:
             if lead := others.pop(why, ""):
-                click.echo(f"\n{'─' * width}\n{why.capitalize()}\n")
-                click.echo(story.text(source.timeline(lead), width))
+                click.echo(f"{rule}\n{why.capitalize()}:\n")
+                print_lines(lines(reader.timeline(lead), width()))
     place = shlex.quote(str(ran.store))
-    click.echo(f"\n{'─' * width}\nOther leads worth a look:\n")
+    click.echo(f"{rule}\nOther leads worth a look:\n")
     for why, lead in others.items():
         click.echo(f"  leadtrace lead {lead} --from {place}   # {why}")
     click.echo("\nAll leads, all events, and a server over this store:\n")
