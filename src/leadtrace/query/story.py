@@ -12,10 +12,10 @@ lead's first record. Lines are pairs of text and style, so that the command line
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from leadtrace.query.model import Entry, Run, Timeline
-from leadtrace.query.phrases import event_facts, event_title, span_facts, span_title
+from leadtrace.query.phrases import Fact, event_facts, event_title, span_facts, span_title
 from leadtrace.query.printable import cut, duration, moment, money, plain, width_of
 from leadtrace.query.vocabulary import SKIPPED
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Line", "facts_lines", "lines", "text"]
 
-Line = list[Fact]
+Line: TypeAlias = list[Fact]
 """Pieces of one line, each with the name of its style: `head`, `time`, `tree`, `title`, `took`, `good`, `bad` …"""
 
 _TIME = 11
