@@ -24,6 +24,8 @@ class Signal:
 
     kind: Literal["logs", "traces"]
     scope: bytes
+    foreign: bool = False
+    """Whether another library's instrumentation made it: where room is short, such records are refused first."""
 
 
 @dataclass(slots=True, frozen=True)
