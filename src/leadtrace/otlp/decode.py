@@ -11,8 +11,7 @@ What decodes is never refused: ids of the wrong length, ends before starts and t
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
@@ -23,7 +22,18 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from leadtrace.errors import OtlpError
 from leadtrace.otlp.records import EventRecord, Link, Resource, Scope, SpanRecord, Value
 
-__all__ = ["FUTURE_NS", "MAX_RECORDS", "decode_logs", "decode_traces", "event_marks", "span_marks"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+__all__ = [
+    "FUTURE_NS",
+    "MAX_RECORDS",
+    "TooManyRecordsError",
+    "decode_logs",
+    "decode_traces",
+    "event_marks",
+    "span_marks",
+]
 
 MAX_RECORDS: Final = 200_000
 """Spans, span events and log records in one request. Real senders stay below a tenth of it."""
@@ -34,19 +44,26 @@ FUTURE_NS: Final = 600 * 1_000_000_000
 _STATUS: Final[dict[int, Literal["unset", "ok", "error"]]] = {1: "ok", 2: "error"}
 
 
+class TooManyRecordsError(OtlpError):
+    """A request holds more records than are taken at once; the same records in several requests are welcome."""
+
+    def __init__(self) -> None:
+        super().__init__(f"more than {MAX_RECORDS:,} records in one request: send smaller batches")
+
+
 def decode_traces(body: bytes, now_ns: int | None = None) -> list[SpanRecord]:
     """The spans of an ExportTraceServiceRequest, each with its events; raises OtlpError where the bytes are not one."""
     latest = (time.time_ns() if now_ns is None else now_ns) + FUTURE_NS
     found: list[SpanRecord] = []
     try:
-        for resource, scope, record in _records(body, "spans"):
+        for resource, scope, record in _records(body):
             found.append(_span(Span.FromString(record), resource, scope, latest))
     except (DecodeError, RecursionError) as cause:
         raise OtlpError(
             "not an OTLP trace request: its protobuf does not decode", cause=str(cause) or repr(cause)
         ) from cause
     if len(found) + sum(len(one.events) for one in found) > MAX_RECORDS:
-        raise OtlpError(f"more than {MAX_RECORDS:,} records in one request: send smaller batches")
+        raise TooManyRecordsError
     return found
 
 
@@ -55,8 +72,7 @@ def decode_logs(body: bytes, now_ns: int | None = None) -> list[EventRecord]:
     latest = (time.time_ns() if now_ns is None else now_ns) + FUTURE_NS
     try:
         return [
-            _log(LogRecord.FromString(record), resource, scope, latest)
-            for resource, scope, record in _records(body, "logs")
+            _log(LogRecord.FromString(record), resource, scope, latest) for resource, scope, record in _records(body)
         ]
     except (DecodeError, RecursionError) as cause:
         raise OtlpError(
@@ -136,7 +152,7 @@ def _fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]
             raise DecodeError("a field ends beyond its message")
 
 
-def _records(body: bytes, what: Literal["spans", "logs"]) -> Iterator[tuple[Resource, Scope, bytes]]:
+def _records(body: bytes) -> Iterator[tuple[Resource, Scope, bytes]]:
     """Each record's bytes with its resource and scope; those are shared objects, one per group."""
     count = 0
     for number, start, end in _fields(body, 0, len(body)):
@@ -163,7 +179,7 @@ def _records(body: bytes, what: Literal["spans", "logs"]) -> Iterator[tuple[Reso
                     url = body[first:last]
             count += len(records)
             if count > MAX_RECORDS:
-                raise OtlpError(f"more than {MAX_RECORDS:,} {what} in one request: send smaller batches")
+                raise TooManyRecordsError
             told = InstrumentationScope.FromString(scope_bytes)
             scope = Scope(told.name, told.version, _attributes(told.attributes), _text(url))
             for first, last in records:

@@ -10,14 +10,16 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TYPE_CHECKING
 
 import orjson
 
 from leadtrace.errors import OtlpError
-from leadtrace.otlp.decode import FUTURE_NS, MAX_RECORDS, event_marks, span_marks
+from leadtrace.otlp.decode import FUTURE_NS, MAX_RECORDS, TooManyRecordsError, event_marks, span_marks
 from leadtrace.otlp.records import EventRecord, Link, Resource, Scope, SpanRecord, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = ["decode_logs_json", "decode_traces_json", "logs_of", "spans_of"]
 
@@ -55,7 +57,7 @@ def spans_of(message: object, now_ns: int | None = None) -> Iterator[SpanRecord]
                 span = _span(one, resource, scope, latest)
                 count += 1 + len(span.events)
                 if count > MAX_RECORDS:
-                    raise OtlpError(f"more than {MAX_RECORDS:,} records in one request: send smaller batches")
+                    raise TooManyRecordsError
                 yield span
 
 
@@ -68,7 +70,7 @@ def logs_of(message: object, now_ns: int | None = None) -> Iterator[EventRecord]
             for one in _objects(scoped, "logRecords"):
                 count += 1
                 if count > MAX_RECORDS:
-                    raise OtlpError(f"more than {MAX_RECORDS:,} log records in one request: send smaller batches")
+                    raise TooManyRecordsError
                 yield _log(one, resource, scope, latest)
 
 

@@ -11,13 +11,15 @@ is an object of one key that begins with `$`:
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, cast, TYPE_CHECKING
 
 import orjson
 
 from leadtrace.errors import OtlpError
 from leadtrace.otlp.records import EventRecord, Link, Resource, Scope, SpanRecord, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "attributes_from_plain",

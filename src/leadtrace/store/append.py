@@ -16,17 +16,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TYPE_CHECKING
 
-import apsw
 import orjson
 
 from leadtrace.otlp.plain import dumps_attributes, event_to_plain, span_to_plain
 from leadtrace.otlp.records import EventRecord, Resource, Scope, SpanRecord, lead_ids_of
 from leadtrace.store.rows import LOG, SPAN, digest_of, event_digest, event_rest, id_bytes, span_rest, uid_of
 from leadtrace.store.summaries import summarise_leads
+
+if TYPE_CHECKING:
+    import apsw
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["Appended", "Appender"]
 

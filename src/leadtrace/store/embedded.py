@@ -13,12 +13,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TYPE_CHECKING
 
-import apsw
 
 from leadtrace.errors import SourceError
 from leadtrace.otlp.plain import loads_attributes
@@ -27,6 +25,10 @@ from leadtrace.store.append import Appended, Appender
 from leadtrace.store.file import WriteLock, connect_reader, connect_writer, plainly
 from leadtrace.store.interface import EventFilter, Found, Holds, LeadFilter, LeadRow
 from leadtrace.store.rows import event_of, id_bytes, span_of
+
+if TYPE_CHECKING:
+    import apsw
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["EmbeddedStore"]
 

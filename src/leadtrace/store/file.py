@@ -14,13 +14,15 @@ import importlib.resources
 import os
 import struct
 import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Final
+from typing import Final, TYPE_CHECKING
 
 import apsw
 
 from leadtrace.errors import SourceError, StoreDamagedError, StoreLockedError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from collections.abc import Iterator
 
 __all__ = ["WriteLock", "connect_reader", "connect_writer", "plainly"]
 

@@ -5,9 +5,8 @@ Columns hold what is searched or counted by; `attributes` all attributes as they
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from hashlib import blake2b
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TYPE_CHECKING
 
 import orjson
 
@@ -20,6 +19,9 @@ from leadtrace.otlp.plain import (
     value_to_plain,
 )
 from leadtrace.otlp.records import EventRecord, Link, Resource, Scope, SpanRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "LOG",

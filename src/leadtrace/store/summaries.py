@@ -6,13 +6,13 @@ twice, with the same result.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from leadtrace.otlp.records import EventRecord, SpanRecord, lead_ids_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from leadtrace.store.append import Appender
 
 __all__ = ["summarise_leads"]

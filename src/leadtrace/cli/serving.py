@@ -1,0 +1,104 @@
+"""What `leadtrace serve` runs: the store, the intake and both servers, started in order, ended in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+
+import uvicorn
+
+from leadtrace.errors import SettingsError
+from leadtrace.receiver.intake import Intake
+from leadtrace.receiver.metrics import prometheus
+from leadtrace.receiver.otlp_grpc import grpc_server
+from leadtrace.receiver.otlp_http import otlp_routes
+from leadtrace.store.embedded import EmbeddedStore
+from leadtrace.web.app import web_app
+from leadtrace.web.guard import Guard
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from collections.abc import Iterator
+
+__all__ = ["serve_until_stopped"]
+
+_GRACE_S = 5  # for requests that are being answered when the server ends
+
+
+class _HttpServer(uvicorn.Server):
+    """Tells when it is ready and leaves the signals to us, who have more to end than HTTP."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve_until_stopped(host: str, grpc_port: int, http_port: int, path: Path, token: str) -> None:
+    """Serve until SIGTERM or SIGINT; prints one line with the addresses when ready.
+
+    Raises SourceError where the store cannot be opened, SettingsError where a port cannot be had.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    listening = _listen(host, http_port)
+    store = EmbeddedStore.open(path, write=True)
+    try:
+        intake = Intake(store)
+        app = web_app(store, lambda: prometheus(intake, store.size()), otlp_routes(intake))
+        config = uvicorn.Config(
+            Guard(app, host, token),
+            log_config=None,  # nothing of a request is logged: its address names a lead
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        http, grpc = _HttpServer(config), grpc_server(intake, token)
+        try:
+            bound = grpc.add_insecure_port(_address(host, grpc_port))
+        except RuntimeError as cause:
+            raise SettingsError(
+                f"cannot listen on {_address(host, grpc_port)} for gRPC: is the port in use?"
+            ) from cause
+        intake.start()
+        await grpc.start()
+        serving = asyncio.create_task(http.serve([listening]))
+        try:
+            await http.ready.wait()
+            addresses = f"http://{_address(host, listening.getsockname()[1])} grpc://{_address(host, bound)}"
+            asked = "needed" if token else "none"
+            print(f"leadtrace serve: {addresses} store {store.path} (token: {asked})", flush=True)
+            await stop.wait()
+        finally:
+            http.should_exit = True
+            await grpc.stop(_GRACE_S)
+            await serving
+            await intake.stop()
+    finally:
+        store.close()
+        listening.close()
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=512)
+    except OSError as cause:
+        raise SettingsError(f"cannot listen on {_address(host, port)} for HTTP: {cause.strerror or cause}") from cause
