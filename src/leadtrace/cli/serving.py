@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -17,11 +18,10 @@ from leadtrace.receiver.otlp_http import otlp_routes
 from leadtrace.store.embedded import EmbeddedStore
 from leadtrace.web.app import web_app
 from leadtrace.web.guard import Guard
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = ["serve_until_stopped"]
 

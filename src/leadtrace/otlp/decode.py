@@ -11,7 +11,7 @@ What decodes is never refused: ids of the wrong length, ends before starts and t
 from __future__ import annotations
 
 import time
-from typing import Any, Final, Literal, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue

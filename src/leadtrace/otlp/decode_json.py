@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from typing import Any, Final, Literal, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
 

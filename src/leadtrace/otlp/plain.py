@@ -11,7 +11,7 @@ is an object of one key that begins with `$`:
 from __future__ import annotations
 
 import base64
-from typing import Any, cast, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 

@@ -18,7 +18,7 @@ import threading
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol, TypeAlias, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 from leadtrace.errors import LeadtraceError, OtlpError, SourceError
 from leadtrace.otlp.decode import TooManyRecordsError, decode_logs, decode_traces

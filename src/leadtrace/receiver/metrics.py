@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, TYPE_CHECKING
-
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from leadtrace.receiver.intake import Intake
     from collections.abc import Iterable, Mapping
+
+    from leadtrace.receiver.intake import Intake
 
 __all__ = ["prometheus"]
 

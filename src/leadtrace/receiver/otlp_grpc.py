@@ -7,7 +7,7 @@ cannot write, RESOURCE_EXHAUSTED or UNAVAILABLE come with RetryInfo: so OTLP say
 from __future__ import annotations
 
 import hmac
-from typing import Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import grpc
 import grpc.aio

@@ -17,7 +17,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -27,8 +27,9 @@ from leadtrace.store.rows import LOG, SPAN, digest_of, event_digest, event_rest,
 from leadtrace.store.summaries import summarise_leads
 
 if TYPE_CHECKING:
-    import apsw
     from collections.abc import Iterable, Sequence
+
+    import apsw
 
 __all__ = ["Appended", "Appender"]
 

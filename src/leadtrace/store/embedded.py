@@ -15,8 +15,7 @@ import contextlib
 import threading
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, TYPE_CHECKING
-
+from typing import TYPE_CHECKING, Any, Final
 
 from leadtrace.errors import SourceError
 from leadtrace.otlp.plain import loads_attributes
@@ -27,8 +26,9 @@ from leadtrace.store.interface import EventFilter, Found, Holds, LeadFilter, Lea
 from leadtrace.store.rows import event_of, id_bytes, span_of
 
 if TYPE_CHECKING:
-    import apsw
     from collections.abc import Iterable, Iterator, Sequence
+
+    import apsw
 
 __all__ = ["EmbeddedStore"]
 

@@ -14,15 +14,15 @@ import importlib.resources
 import os
 import struct
 import sys
-from typing import Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import apsw
 
 from leadtrace.errors import SourceError, StoreDamagedError, StoreLockedError
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = ["WriteLock", "connect_reader", "connect_writer", "plainly"]
 

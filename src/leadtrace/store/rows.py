@@ -6,7 +6,7 @@ Columns hold what is searched or counted by; `attributes` all attributes as they
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Any, Final, Literal, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
 

@@ -7,7 +7,7 @@ of looking complete.
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 import orjson
@@ -18,8 +18,9 @@ from leadtrace.otlp.plain import event_from_plain, span_from_plain
 from leadtrace.store.interface import EventFilter, Found, Holds, LeadFilter, LeadRow
 
 if TYPE_CHECKING:
-    from leadtrace.otlp.records import EventRecord
     from collections.abc import Iterator, Mapping
+
+    from leadtrace.otlp.records import EventRecord
 
 __all__ = ["ServedStore"]
 

@@ -13,6 +13,7 @@ from leadtrace.otlp.records import EventRecord, SpanRecord, lead_ids_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
     from leadtrace.store.append import Appender
 
 __all__ = ["summarise_leads"]

@@ -14,7 +14,7 @@ The first three answer JSON Lines, one record each (`{"span": …}`, `{"event": 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from starlette.responses import Response, StreamingResponse
@@ -25,8 +25,9 @@ from leadtrace.otlp.plain import event_to_plain, span_to_plain
 from leadtrace.store.interface import EventFilter, Found, LeadFilter, Source
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
     from collections.abc import Callable, Iterable, Iterator
+
+    from starlette.requests import Request
 
 __all__ = ["api_routes"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 import orjson
@@ -17,8 +17,9 @@ from leadtrace.version import __version__
 from leadtrace.web.api import api_routes
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
     from collections.abc import Callable, Sequence
+
+    from starlette.requests import Request
 
 __all__ = ["web_app"]
 
