@@ -16,7 +16,7 @@ from leadtrace.otlp.sink import Sink
 if TYPE_CHECKING:
     from leadtrace.otlp.redact import Redactor
 
-__all__ = ["Runtime", "current", "install", "uninstall"]
+__all__ = ["Runtime", "active", "current", "install", "uninstall"]
 
 
 @dataclass(slots=True)
@@ -47,6 +47,38 @@ _current: Runtime | None = None
 def current() -> Runtime | None:
     """The runtime in place, None where `configure()` has not run."""
     return _current
+
+
+_bare: Runtime | None = None
+
+
+def active() -> Runtime:
+    """The runtime in place, or where a host has only set a tracer provider, one without a sink: it redacts all the same."""
+    global _bare
+    if _current is not None:
+        return _current
+    if _bare is None:
+        _bare = Runtime(redactor=_default_redactor())
+    return _bare
+
+
+def _default_redactor() -> Redactor:
+    """With the key of the settings; where that cannot be had, with one that lasts as long as the process."""
+    import logging
+    import secrets
+
+    from leadtrace.errors import SettingsError
+    from leadtrace.otlp.keyfile import load_key
+    from leadtrace.otlp.redact import Redactor
+    from leadtrace.settings import Settings
+
+    try:
+        settings = Settings.from_env()
+        return Redactor(load_key(settings.key), tenant=settings.tenant)
+    except SettingsError as problem:
+        log = logging.getLogger("leadtrace")
+        log.warning("hashes of personal data last as long as this process: %s", problem)
+        return Redactor(secrets.token_bytes(32))
 
 
 def install(runtime: Runtime) -> Runtime | None:

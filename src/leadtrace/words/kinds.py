@@ -1,0 +1,122 @@
+"""The words that wrap, as a table: what each starts with, how it ends, and which keywords it reads itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from opentelemetry.trace import SpanKind
+
+from leadtrace import catalogue
+from leadtrace.catalogue.model import FieldSpec
+from leadtrace.words import endings
+
+if TYPE_CHECKING:
+    from leadtrace.words.endings import Ending, Happened
+    from leadtrace.words.handle import Handle
+
+__all__ = ["KINDS", "WordKind"]
+
+
+@dataclass(frozen=True)
+class WordKind:
+    """One word that wraps."""
+
+    word: str
+    start: str
+    ends: tuple[str, ...]
+    """All events that may close it: their fields are its keywords."""
+    settle: Callable[[Handle, Happened], Ending]
+    repeated: tuple[str, ...] = ()
+    """Keywords that the start event carries and every end event repeats."""
+    options: frozenset[str] = field(default_factory=frozenset)
+    """Keywords that decide something and are no fields by themselves."""
+    span_kind: SpanKind = SpanKind.INTERNAL
+
+    @cached_property
+    def fields(self) -> dict[str, FieldSpec]:
+        """The declared fields of its start and end events by keyword."""
+        found: dict[str, FieldSpec] = {}
+        for name in (self.start, *self.ends):
+            spec = catalogue.get(name)
+            assert spec is not None, name
+            for keyword, one in spec.fields.items():
+                if one.by != "reader":
+                    found.setdefault(keyword, one)
+        return found
+
+    def attribute(self, keyword: str) -> str:
+        """The attribute of a keyword: a declared one's own, any other under the word's name."""
+        known = self.fields.get(keyword)
+        return known.attribute if known is not None else f"{self.word}.{keyword.rstrip('_')}"
+
+
+_OPERATION = ("operation.completed", "operation.failed", "operation.cancelled")
+_ANSWERED = frozenset({"answer", "outcome"})
+
+KINDS: dict[str, WordKind] = {
+    kind.word: kind
+    for kind in (
+        WordKind(
+            "flow",
+            "flow.started",
+            ("flow.completed", "flow.failed", "flow.cancelled", "flow.handed_over"),
+            endings.flow,
+            ("id", "name", "version", "journey_source", "journey_campaign", "journey_campaign_group"),
+            frozenset({"ends", "new_trace"}),
+        ),
+        WordKind("step", "operation.started", _OPERATION, endings.operation),
+        WordKind(
+            "enhancement",
+            "enhancement.started",
+            ("enhancement.success", "enhancement.failed", "enhancement.cancelled"),
+            endings.enhancement,
+            ("name", "service", "step_id", "position"),
+            frozenset({"cost", "data", "provides", "outcome"}),
+        ),
+        WordKind(
+            "delivery",
+            "delivery.started",
+            (
+                "delivery.accepted",
+                "delivery.rejected",
+                "delivery.pending",
+                "delivery.failed",
+                "delivery.unconfirmed",
+                "delivery.cancelled",
+            ),
+            endings.delivery,
+            ("id", "buyer"),
+            frozenset({"answer"}),
+        ),
+        WordKind(
+            "attempt",
+            "api.call.attempted",
+            ("api.call.succeeded", "api.call.failed", "api.call.cancelled"),
+            endings.attempt,
+            ("max_attempts",),
+            frozenset({"number", "outcome", "will_retry", "wait_ms"}),
+            SpanKind.CLIENT,
+        ),
+        WordKind(
+            "validation",
+            "operation.started",
+            ("validation.passed", "validation.failed", "validation.cancelled", "operation.failed"),
+            endings.judgement,
+            (),
+            frozenset({"passed", "reason"}),
+        ),
+        WordKind(
+            "rule",
+            "operation.started",
+            ("rule.satisfied", "rule.rejected", "rule.cancelled", "operation.failed"),
+            endings.judgement,
+            (),
+            frozenset({"passed", "reason"}),
+        ),
+        WordKind("fallback", "operation.started", _OPERATION, endings.operation, (), frozenset({"instead_of"})),
+        WordKind("resume", "operation.started", _OPERATION, endings.operation, (), frozenset({"carried", "ends_flow"})),
+    )
+}
