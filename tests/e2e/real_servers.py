@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -168,6 +169,7 @@ class Collector(Server):
         self.otlp_grpc = f"http://127.0.0.1:{grpc_in}"
         self.otlp_http = f"http://127.0.0.1:{http_in}"
         self.metrics = f"http://127.0.0.1:{prometheus}/metrics"
+        self.own_metrics = f"http://127.0.0.1:{own}/metrics"
         env = clean_environment() | {
             "COLLECTOR_GRPC_PORT": str(grpc_in),
             "COLLECTOR_HTTP_PORT": str(http_in),
@@ -183,6 +185,40 @@ class Collector(Server):
             env["LEADTRACE_TOKEN"] = token
         argv = [programs() / "otelcol", "--config", ROOT / "collector-config.yaml"]
         super().__init__("collector", argv, env, folder=folder, health=f"http://127.0.0.1:{health}/")
+
+
+class Serve(Server):
+    """`leadtrace serve` over a store of its own, with a token as off loopback."""
+
+    TOKEN = "the-token-of-the-e2e-run"
+
+    def __init__(self, folder: Path) -> None:
+        grpc_in, http = free_ports(2)
+        self.url = f"http://127.0.0.1:{http}"
+        self.store = folder / "store.db"
+        token_file = folder / "token"
+        token_file.write_text(self.TOKEN + "\n")
+        argv = [*LEADTRACE, "serve", "--grpc-port", str(grpc_in), "--http-port", str(http)]
+        argv += ["--store", self.store, "--token-file", token_file]
+        super().__init__("serve", argv, leadtrace_environment(), folder=folder, health=f"{self.url}/healthz")
+
+
+LEADTRACE = [sys.executable, "-c", "import sys; from leadtrace.cli import main; sys.exit(main())"]
+"""The command line, installed or not."""
+
+
+def leadtrace_environment() -> dict[str, str]:
+    """For a process that imports leadtrace from this checkout, with the token of `Serve`."""
+    return clean_environment() | {"PYTHONPATH": str(ROOT / "src"), "LEADTRACE_TOKEN": Serve.TOKEN}
+
+
+def leadtrace(*arguments: str, expect: int = 0) -> str:
+    """What a command prints; its exit code must be the expected one."""
+    ran = subprocess.run(
+        [*LEADTRACE, *arguments], env=leadtrace_environment(), capture_output=True, text=True, timeout=120
+    )
+    assert ran.returncode == expect, f"leadtrace {' '.join(arguments)} ended with {ran.returncode}:\n{ran.stderr}"
+    return ran.stdout
 
 
 def samples(metrics_text: str, name: str) -> Iterator[tuple[dict[str, str], float]]:

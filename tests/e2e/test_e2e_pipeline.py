@@ -1,0 +1,219 @@
+"""The example pipeline through the real Collector into the real Jaeger and `leadtrace serve`: one story in both."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from example_run import SERVICE, contact_data, start_example
+from jaeger_api import JaegerEvent, JaegerSpan, as_jaeger_shows, spans_of
+from real_servers import Collector, Jaeger, Serve, fetch, leadtrace, samples, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Running
+    from example_run import ExampleRun
+
+LEADS = 150
+
+
+@dataclass
+class Told:
+    """One finished run, and where to ask about it."""
+
+    collector: Collector
+    jaeger: Jaeger
+    serve: Serve
+    example: ExampleRun
+    summary: dict[str, Any]
+
+    @cached_property
+    def events(self) -> list[dict[str, Any]]:
+        """All events of the served store, as `leadtrace events --json` prints them."""
+        return [json.loads(line) for line in leadtrace("events", "--json", "--from", self.serve.url).splitlines()]
+
+    @cached_property
+    def leads(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in leadtrace("leads", "--json", "--from", self.serve.url).splitlines()]
+
+    @cached_property
+    def spans(self) -> list[JaegerSpan]:
+        """All spans that Jaeger has of the example."""
+        return spans_of(self.jaeger.api, SERVICE)
+
+    @cached_property
+    def jaeger_events(self) -> dict[str, JaegerEvent]:
+        """By uid."""
+        return {event.uid: event for span in self.spans for event in span.events if event.uid}
+
+
+@pytest.fixture(scope="module")
+def told(folder: Path, running: Running) -> Told:
+    jaeger, serve = Jaeger(folder), Serve(folder)
+    running.start(jaeger)
+    running.start(serve)
+    collector = Collector(folder, jaeger_otlp=jaeger.otlp, leadtrace_url=serve.url, token=Serve.TOKEN)
+    running.start(collector)
+    example = start_example(folder, collector.otlp_http, leads=LEADS)
+    summary = example.finish()
+    wait_until("all that was accepted is handed on", lambda: handed_on(collector))
+    return Told(collector, jaeger, serve, example, summary)
+
+
+def total(text: str, name: str, **labels: str) -> int:
+    found = samples(text, name)
+    return int(sum(number for had, number in found if labels.items() <= had.items()))
+
+
+def handed_on(collector: Collector) -> bool:
+    """Whether each exporter has sent as many records as the receiver took."""
+    text = fetch(collector.own_metrics).decode()
+    spans = total(text, "otelcol_receiver_accepted_spans")
+    logs = total(text, "otelcol_receiver_accepted_log_records")
+    sent = "otelcol_exporter_sent_spans"
+    return (
+        total(text, sent, exporter="otlp_grpc/jaeger") == spans > 0
+        and total(text, sent, exporter="otlp_http/leadtrace") == spans
+        and total(text, "otelcol_exporter_sent_log_records", exporter="otlp_http/leadtrace") == logs > 0
+    )
+
+
+def test_every_event_of_the_process_is_in_the_store_exactly_once(told: Told) -> None:
+    """A process counts its events: a hole would be a loss, a second of one number a duplicate."""
+    numbers: dict[str, list[int]] = {}
+    for event in told.events:
+        numbers.setdefault(event["uid"][:16], []).append(int(event["uid"][16:], 16))
+    assert len(numbers) == 1
+    (found,) = numbers.values()
+    assert sorted(found) == list(range(min(found), min(found) + len(found)))
+    accepted = fetch(told.collector.own_metrics).decode()
+    assert len(found) == total(accepted, "otelcol_receiver_accepted_log_records")
+
+
+def test_the_prometheus_endpoint_counts_the_same_events(told: Told) -> None:
+    expected = Counter((event["name"], event["kind"]) for event in told.events)
+    counted: Counter[tuple[str, str]] = Counter()
+    for labels, number in samples(fetch(told.collector.metrics).decode(), "lead_events_total"):
+        assert labels["service_name"] == SERVICE
+        counted[labels["event_name"], labels["leadtrace_kind"]] += int(number)
+    assert counted == expected
+
+
+def test_jaeger_has_every_event_of_a_lead_on_a_span_with_the_same_attributes(told: Told) -> None:
+    """Name, time, place and every attribute; Jaeger keeps microseconds, and lists as JSON text."""
+    of_leads = {event["uid"]: event for event in told.events if event["lead_id"]}
+    assert len(of_leads) > LEADS * 10
+    missing = [event["name"] for uid, event in of_leads.items() if uid not in told.jaeger_events]
+    assert missing == []
+    for uid, event in of_leads.items():
+        other = told.jaeger_events[uid]
+        assert other.name == event["name"]
+        assert other.time_us == event["time_unix_nano"] // 1000
+        assert (other.trace_id, other.span_id) == (event["trace_id"], event["span_id"])
+        assert other.attributes == {key: as_jaeger_shows(value) for key, value in event["attributes"].items()}
+
+
+def test_in_jaeger_every_span_of_a_lead_names_it_and_has_its_parent(told: Told) -> None:
+    ids = {(span.trace_id, span.span_id) for span in told.spans}
+    assert len(ids) == len(told.spans)
+    ours = [span for span in told.spans if "leadtrace.word" in span.tags]
+    assert len(ours) > LEADS * 3
+    for span in told.spans:
+        assert not span.parent_span_id or (span.trace_id, span.parent_span_id) in ids
+    assert [span.name for span in ours if not span.tags.get("lead.id") and span.tags["leadtrace.word"] != "flow"] == []
+
+
+def test_jaeger_finds_each_lead_by_its_id(told: Told) -> None:
+    for lead in told.leads[:20]:
+        found = spans_of(told.jaeger.api, SERVICE, {"lead.id": lead["lead_id"]})
+        events = {event.uid for span in found for event in span.events if event.uid}
+        assert events >= {event["uid"] for event in told.events if event["lead_id"] == lead["lead_id"]}
+
+
+def timeline(lead_id: str, source: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(leadtrace("lead", lead_id, "--json", "--from", source))
+    return found
+
+
+SAME = ("type", "name", "kind", "service", "trace_id", "span_id", "parent_span_id", "uid", "depth", "status")
+
+
+def test_the_timeline_from_jaeger_and_from_serve_is_one_story_entry_by_entry(told: Told) -> None:
+    """For a lead of each kind that the example points out, and some more: same entries in the same order."""
+    chosen = dict.fromkeys([*told.summary["worth_a_look"].values(), *(row["lead_id"] for row in told.leads[:5])])
+    assert len(chosen) >= 8
+    for lead_id in chosen:
+        served = timeline(lead_id, told.serve.url)
+        jaeger = timeline(lead_id, told.jaeger.source)
+        assert [[entry.get(key) for key in SAME] for entry in jaeger["entries"]] == [
+            [entry.get(key) for key in SAME] for entry in served["entries"]
+        ]
+        for ours, theirs in zip(served["entries"], jaeger["entries"], strict=True):
+            assert theirs["time_unix_nano"] // 1000 == ours["time_unix_nano"] // 1000
+            assert theirs["attributes"] == ours["attributes"]
+        assert (jaeger["state"], jaeger["money"]) == (served["state"], served["money"])
+        uids = [entry["uid"] for entry in served["entries"] if entry["type"] == "event"]
+        assert sorted(uids) == sorted(event["uid"] for event in told.events if event["lead_id"] == lead_id)
+
+
+def test_the_text_of_a_timeline_tells_the_same_from_both(told: Told) -> None:
+    lead_id = told.summary["worth_a_look"]["taken by a buyer at the third try"]
+    served = leadtrace("lead", lead_id, "--from", told.serve.url)
+    assert lead_id in served
+    assert "api.call.failed" in served or "failed" in served
+
+
+def test_what_the_events_say_is_what_the_companies_and_the_pipeline_wrote_into_their_books(told: Told) -> None:
+    """Deliveries by buyer and outcome, leads, returns and money, against books kept without telemetry."""
+    events, summary = told.events, told.summary
+    assert len({event["lead_id"] for event in events if event["name"] == "flow.started"}) == summary["leads"]
+    ends = Counter(
+        event["name"].removeprefix("flow.") for event in events if re.match(r"flow\.(?!started)", event["name"])
+    )
+    assert ends == {"flow.completed": summary["leads"]}
+    deliveries: dict[str, Counter[str]] = {buyer: Counter() for buyer in summary["deliveries"]}
+    for event in events:
+        if event["name"].startswith("delivery.") and event["kind"] != "start":
+            deliveries[event["attributes"]["delivery.buyer"]][event["name"].removeprefix("delivery.")] += 1
+    decided = Counter(summary["decided"])
+    together = sum(deliveries.values(), Counter())
+    books = sum((Counter(ends) for ends in summary["deliveries"].values()), Counter()) + decided
+    assert together == books
+    assert sum(event["name"] == "lead.returned" for event in events) == summary["returned"]
+    assert sum(event["name"] == "record.quarantined" for event in events) == len(summary["quarantined"])
+
+
+def test_no_contact_data_of_any_lead_is_found_anywhere(told: Told) -> None:
+    """Not in Jaeger, nor in the store's file, nor in what the Collector wrote or serves."""
+    personal = contact_data(told.example.leads)
+    assert len(personal) > LEADS * 4
+    places = {
+        "Jaeger": json.dumps(
+            [[span.name, span.tags, [event.attributes for event in span.events]] for span in told.spans]
+        ),
+        "the store": b"".join(file.read_bytes() for file in told.serve.folder.glob("store.db*")).decode("latin-1"),
+        "events": json.dumps(told.events, ensure_ascii=False),
+        "metrics": fetch(told.collector.metrics).decode(),
+    }
+    for server in (told.collector, told.jaeger, told.serve):
+        places[f"{server.name}'s log"] = server.log.read_text(errors="replace")
+    for place, text in places.items():
+        assert {value for value in personal if value in text} == set(), f"in {place}"
+
+
+def test_nobody_complains(told: Told) -> None:
+    """The Collector's log is clean; Jaeger's says only that this build has no page in it."""
+    assert told.collector.complaints() == []
+    assert [line for line in told.jaeger.complaints() if "ui assets not embedded" not in line] == []
+
+
+def test_serve_ends_on_sigterm_with_exit_code_zero_and_its_store_can_still_be_read(told: Told) -> None:
+    count = len(told.events)
+    assert told.serve.stop() == 0
+    assert len(leadtrace("events", "--json", "--from", str(told.serve.store)).splitlines()) == count
