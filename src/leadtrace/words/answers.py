@@ -6,11 +6,13 @@ of the same name. The last one given wins.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
 
 __all__ = ["Answer", "Money", "accepted", "failed", "pending", "rejected", "unconfirmed"]
 
@@ -56,7 +58,10 @@ def failed(
     cost: Money | None = None,
     **fields: object,
 ) -> Answer:
-    """It did not work, though nothing was raised; categories are the catalogue's closed lists, `cost` what was billed all the same."""
+    """It did not work, though nothing was raised.
+
+    Category, subcategory and cause are the catalogue's closed lists; `cost` is what was billed all the same.
+    """
     return _answer("failed", reason, category=category, subcategory=subcategory, cause=cause, cost=cost, **fields)
 
 

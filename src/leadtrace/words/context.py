@@ -1,22 +1,24 @@
 """What is open: one key in the OpenTelemetry context, so that whatever carries a trace carries the lead.
 
-    context ── leadtrace key ──► innermost open word ──► the word around it ──► … ──► flow
+context ── leadtrace key ──► innermost open word ──► the word around it ──► … ──► flow
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from contextvars import Token
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from opentelemetry import context as otel
-from opentelemetry.context.context import Context
 from opentelemetry.trace import set_span_in_context
 
 from leadtrace.words.guard import counts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Token
+
+    from opentelemetry.context.context import Context
+
     from leadtrace.words.handle import Handle
 
 __all__ = ["attach", "bind", "detach", "entered", "innermost"]
@@ -54,7 +56,7 @@ def detach(token: Token[Context]) -> None:
 def bind(function: Callable[P, R]) -> Callable[P, R]:
     """Carry what is open here into a thread pool or callback: captured now, attached around each call.
 
-        pool.submit(lt.bind(score), lead)
+    pool.submit(lt.bind(score), lead)
     """
     captured = otel.get_current()
 

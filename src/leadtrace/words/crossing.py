@@ -1,7 +1,7 @@
 """Crossing: what is open here, as text that travels with a message, and opened again where the message arrives.
 
-    producer   carry()   ──►  {"leadtrace": "…"}  ──►   consumer   with resume(carried): …
-               same run, same lead, same delivery, same state; a new trace with a link, so that its own sampler decides
+producer   carry()   ──►  {"leadtrace": "…"}  ──►   consumer   with resume(carried): …
+           same run, same lead, same delivery, same state; a new trace with a link, so that its own sampler decides
 """
 
 from __future__ import annotations
@@ -9,19 +9,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
-from opentelemetry.context.context import Context
 from opentelemetry.trace import Link, SpanContext, TraceFlags
 
 from leadtrace.otlp import identity
-from leadtrace.otlp.records import Value
 from leadtrace.words.context import innermost
 from leadtrace.words.guard import counts
-from leadtrace.words.handle import Handle
 from leadtrace.words.run import Run
 from leadtrace.words.tries import Tries
+
+if TYPE_CHECKING:
+    from opentelemetry.context.context import Context
+
+    from leadtrace.otlp.records import Value
+    from leadtrace.words.handle import Handle
 
 __all__ = ["Arrival", "carry", "carry_from"]
 
@@ -151,7 +154,11 @@ class Arrival:
         said["leadtrace.parent_span_id"] = f"{origin.span_id:016x}"
         current = trace.get_current_span(around).get_span_context()
         if current.is_valid and current.trace_id == origin.trace_id:
-            return around, [], said  # the trace was carried by the host's own propagation: the current span is the parent
+            return (
+                around,
+                [],
+                said,
+            )  # the trace was carried by the host's own propagation: the current span is the parent
         bare = trace.set_span_in_context(trace.INVALID_SPAN, around)
         links = [Link(origin, {"leadtrace.handover_id": handover or ""})]
         if current.is_valid:

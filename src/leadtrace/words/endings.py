@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from leadtrace.catalogue.taxonomy import Failure, classify, failed_status, status_of
-from leadtrace.words.answers import Answer
 
 if TYPE_CHECKING:
+    from leadtrace.words.answers import Answer
     from leadtrace.words.handle import Handle
 
 __all__ = ["Ending", "Happened", "attempt", "delivery", "enhancement", "flow", "judgement", "operation"]
@@ -125,7 +125,7 @@ def enhancement(handle: Handle, happened: Happened) -> Ending:
     answer = handle.answer
     options = handle.options
     fields: dict[str, Any] = {**_named(handle), "duration_ms": happened.duration_ms}
-    explicit = handle.notes.get("enhancement.cost")
+    explicit: object = handle.notes.get("enhancement.cost")
     if answer is not None and answer.fields.get("cost") is not None:
         explicit = answer.fields["cost"]
     if explicit is not None:
@@ -158,9 +158,7 @@ _NO_MATCH = Failure("data", "no_match", "", "NO_MATCH")
 _NO_ANSWER = Failure("technical", "timeout", "", "TIMEOUT_ERROR")
 
 
-def _enhancement_failed(
-    handle: Handle, happened: Happened, answer: Answer | None, fields: dict[str, Any]
-) -> Ending:
+def _enhancement_failed(handle: Handle, happened: Happened, answer: Answer | None, fields: dict[str, Any]) -> Ending:
     verdict = answer.verdict if answer is not None else None
     if verdict == "rejected" or (verdict is None and happened.how == "expected"):
         failure = _NO_MATCH
@@ -302,7 +300,9 @@ def attempt(handle: Handle, happened: Happened) -> Ending:
 def judgement(handle: Handle, happened: Happened) -> Ending:
     """A validation or rule: its yes or its no; one that raises is a failed operation."""
     word = handle.kind.word
-    yes, no = ("validation.passed", "validation.failed") if word == "validation" else ("rule.satisfied", "rule.rejected")
+    yes, no = (
+        ("validation.passed", "validation.failed") if word == "validation" else ("rule.satisfied", "rule.rejected")
+    )
     answer = handle.answer
     fields: dict[str, Any] = {"name": handle.name, "duration_ms": happened.duration_ms}
     if answer is not None:
@@ -344,9 +344,7 @@ def flow(handle: Handle, happened: Happened) -> Ending:
         fields.update(raised, summary_final_outcome="failed")
         return Ending("flow.failed", fields, status_message=raised["error_message"])
     if happened.how == "cancelled":
-        return Ending(
-            "flow.cancelled", {**fields, "reason": happened.reason, "summary_final_outcome": "cancelled"}
-        )
+        return Ending("flow.cancelled", {**fields, "reason": happened.reason, "summary_final_outcome": "cancelled"})
     ending = _flow_returned(handle, fields)
     if happened.how == "expected":
         ending.attributes["leadtrace.expected"] = happened.type

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from leadtrace.catalogue.model import Event
 from leadtrace.catalogue.taxonomy import classify
-from leadtrace.otlp.records import Value
 from leadtrace.otlp.sink import NOWHERE, Receipt
 from leadtrace.otlp.values import clean
 from leadtrace.words import runtime
 from leadtrace.words.context import innermost
 from leadtrace.words.guard import mistake, trouble
-from leadtrace.words.handle import Handle
 from leadtrace.words.life import recorded_lead, switched_on
 from leadtrace.words.plan import refuse_reference
 from leadtrace.words.raised import fingerprint, qualified, scrubbed, unwrapped
 from leadtrace.words.tell import as_fields, event_span, resolve, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from leadtrace.catalogue.model import Event
+    from leadtrace.otlp.records import Value
+    from leadtrace.words.handle import Handle
 
 __all__ = ["emit", "emit_at", "error", "error_at", "move_at", "move_to"]
 
@@ -54,7 +57,9 @@ def emit_at(
     name, fields = as_fields(event)
     for key, value in keywords.items():
         refuse_reference(value, f"emit({name!r}) {key}")
-    return _emit(handle if handle is not None else innermost(), name, {**fields, **keywords}, attributes, lead_id, tenant)
+    return _emit(
+        handle if handle is not None else innermost(), name, {**fields, **keywords}, attributes, lead_id, tenant
+    )
 
 
 def _emit(
@@ -79,7 +84,9 @@ def _emit(
     lead = recorded_lead(lead_id, whose) if lead_id is not None else here.lead_id if here is not None else ""
     at = _carrier(here, lead) if of_lead else here
     if spec is not None and spec.lead is True and not lead and (here is None or here.run is None) and not _bulk(here):
-        mistake(f"no_lead:{name}", f"event {name!r} belongs to a lead and has none: pass lead_id=, or open a flow with one")
+        mistake(
+            f"no_lead:{name}", f"event {name!r} belongs to a lead and has none: pass lead_id=, or open a flow with one"
+        )
         marks.append("no_lead")
     span = None
     if at is None and lead and of_lead and runtime.active().events != "logs":
@@ -155,9 +162,7 @@ def move_to(
     return move_at(innermost(), state, reason, final, lead_id, tenant)
 
 
-def move_at(
-    here: Handle | None, state: object, reason: str, final: bool, lead_id: object, tenant: object
-) -> Receipt:
+def move_at(here: Handle | None, state: object, reason: str, final: bool, lead_id: object, tenant: object) -> Receipt:
     """`move_to` from a handle, or from what is open here."""
     refuse_reference(state, "move_to")
     refuse_reference(reason, "move_to reason")
@@ -222,7 +227,14 @@ def error_at(
         here.told.add(unwrapped(problem), receipt.uid)
     if recovery_action:
         try:
-            _emit(here, "error.recovered", {"recovery_action": recovery_action, "recovery_success": True}, None, None, None)
+            _emit(
+                here,
+                "error.recovered",
+                {"recovery_action": recovery_action, "recovery_success": True},
+                None,
+                None,
+                None,
+            )
         except Exception as failed:  # noqa: BLE001 - the error itself has been told
             trouble("error.recovered", failed)
     return receipt

@@ -6,25 +6,26 @@ after another word has begun.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context.context import Context
-from opentelemetry.trace import Span
-
-from leadtrace.catalogue.model import Event
-from leadtrace.otlp.records import Value
-from leadtrace.otlp.sink import Receipt
 from leadtrace.words import answers, runtime
 from leadtrace.words.answers import Answer, Money
 from leadtrace.words.run import Run, Told
-from leadtrace.words.tries import Tries
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.context.context import Context
+    from opentelemetry.trace import Span
+
+    from leadtrace.catalogue.model import Event
+    from leadtrace.otlp.records import Value
+    from leadtrace.otlp.sink import Receipt
     from leadtrace.words.crossing import Arrival
     from leadtrace.words.kinds import WordKind
     from leadtrace.words.plan import Plan
     from leadtrace.words.timeouts import timeout
+    from leadtrace.words.tries import Tries
     from leadtrace.words.word import Word
 
 __all__ = ["Handle"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,10 +9,12 @@ from typing import TYPE_CHECKING
 from opentelemetry.trace import SpanKind
 
 from leadtrace import catalogue
-from leadtrace.catalogue.model import FieldSpec
 from leadtrace.words import endings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from leadtrace.catalogue.model import FieldSpec
     from leadtrace.words.endings import Ending, Happened
     from leadtrace.words.handle import Handle
 

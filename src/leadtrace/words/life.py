@@ -1,7 +1,7 @@
 """The life of a word: the only place that opens a span, and the only one that says how a word began and ended.
 
-    begin   fields read · span opened · start event                     context: entered by the caller
-    end     what happened · error told once · end event · span closed   counted into its run and its parent
+begin   fields read · span opened · start event                     context: entered by the caller
+end     what happened · error told once · end event · span closed   counted into its run and its parent
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel
 from opentelemetry import trace
@@ -18,7 +18,6 @@ from opentelemetry.trace import Link, Status, StatusCode
 
 from leadtrace.catalogue.model import Kind
 from leadtrace.otlp import identity
-from leadtrace.otlp.records import Value
 from leadtrace.otlp.values import clean, flat
 from leadtrace.words import endings, runtime
 from leadtrace.words.answers import Answer
@@ -33,6 +32,9 @@ from leadtrace.words.summary import figures, flow_began, flow_ended
 from leadtrace.words.tell import own_span, resolve, tell, tracer
 from leadtrace.words.timeouts import expired, timeouts_here
 from leadtrace.words.tries import Tries
+
+if TYPE_CHECKING:
+    from leadtrace.otlp.records import Value
 
 __all__ = ["begin", "end", "identify", "note", "note_for", "personal_values", "switched_on"]
 
@@ -80,7 +82,7 @@ def begin(
     elif kind.word == "delivery":
         handle.id = str(attributes.setdefault("delivery.id", identity.current().token("delivery")))
         buyer = attributes.get("delivery.buyer")
-        handle.name = f"deliver to {buyer}" if buyer else "deliver"
+        handle.name = f"deliver to {buyer!s}" if buyer else "deliver"
         handle.delivery = handle
         handle.options.setdefault("currency", runtime.active().currency)
     elif kind.word == "enhancement":
@@ -88,7 +90,7 @@ def begin(
     handle.started_mono = time.monotonic_ns()
     if kind.word == "attempt":
         _begin_try(handle, attributes)
-    _open_span(handle, around, attributes, links)
+    _open_span(handle, around, links)
     _say_start(handle, attributes, start, missing)
     if handle.run is not None:
         handle.run.open_words += 1
@@ -165,7 +167,7 @@ def _begin_try(handle: Handle, attributes: dict[str, Value]) -> None:
         tell(spec, "system.retry.attempted", resolved, at=parent, lead=parent.lead_id, tenant=parent.tenant)
 
 
-def _open_span(handle: Handle, around: Context, attributes: dict[str, Value], links: list[Link]) -> None:
+def _open_span(handle: Handle, around: Context, links: list[Link]) -> None:
     now = runtime.active().clock.now()
     handle.started_ns = now
     on_span: dict[str, Value] = dict(handle.plan.code)
@@ -187,7 +189,7 @@ def _open_span(handle: Handle, around: Context, attributes: dict[str, Value], li
         handle.name,
         context,
         handle.kind.span_kind,
-        {key: flat(value) for key, value in on_span.items()},  # type: ignore[misc]
+        {key: flat(value) for key, value in on_span.items()},
         links,
         now,
     )
@@ -215,12 +217,12 @@ def _parent_span_id(handle: Handle) -> str:
     return f"{parent.span_id:016x}" if parent is not None else ""
 
 
-def _say_start(
-    handle: Handle, attributes: dict[str, Value], start: dict[str, Value], missing: list[str]
-) -> None:
+def _say_start(handle: Handle, attributes: dict[str, Value], start: dict[str, Value], missing: list[str]) -> None:
     kind = handle.kind
     spec_fields = {kind.fields[k].attribute for k in kind.repeated if k in kind.fields}
-    handle.options["repeated"] = {k: attributes[kind.fields[k].attribute] for k in kind.repeated if kind.fields[k].attribute in attributes}
+    handle.options["repeated"] = {
+        k: attributes[kind.fields[k].attribute] for k in kind.repeated if kind.fields[k].attribute in attributes
+    }
     from leadtrace import catalogue
 
     spec = catalogue.get(kind.start)
@@ -237,7 +239,9 @@ def _say_start(
     handle.notes.update(attributes)  # everything said at the start stands on the end event and the span as well
     lead, tenant = handle.lead_id, handle.tenant
     marks = [f"missing:{name}" for name in missing]
-    _, recorded = tell(spec, kind.start, said, at=handle, lead=lead, tenant=tenant, time_ns=handle.started_ns, marks=marks)
+    _, recorded = tell(
+        spec, kind.start, said, at=handle, lead=lead, tenant=tenant, time_ns=handle.started_ns, marks=marks
+    )
     if kind.word == "fallback":
         extra, fields = resolve(
             "fallback.used", {"name": handle.name, "instead_of": handle.options.get("instead_of")}, []
@@ -245,7 +249,7 @@ def _say_start(
         tell(extra, "fallback.used", fields, at=handle, lead=lead, tenant=tenant)
     if handle.span.is_recording():
         shown = {key: flat(value) for key, value in recorded.items() if key not in _NOT_ON_SPANS}
-        handle.span.set_attributes(shown)  # type: ignore[arg-type]
+        handle.span.set_attributes(shown)
 
 
 _NOT_ON_SPANS = frozenset({"log.record.uid", "leadtrace.kind", "leadtrace.marks"})
@@ -291,7 +295,14 @@ def _end_carried_flow(handle: Handle, happened: Happened, now_mono: int) -> None
     said: dict[str, Value] = {"leadtrace.word": "flow", "leadtrace.name": str(arrival.flow_fields.get("name", ""))}
     said.update(fields)
     said.update({key: value for key, value in ending.attributes.items() if value})
-    tell(spec, ending.event, {k: v for k, v in said.items() if v != ""}, at=handle, lead=handle.lead_id, tenant=handle.tenant)
+    tell(
+        spec,
+        ending.event,
+        {k: v for k, v in said.items() if v != ""},
+        at=handle,
+        lead=handle.lead_id,
+        tenant=handle.tenant,
+    )
 
 
 def _what_happened(handle: Handle, problem: BaseException | None, now_mono: int, reason: str) -> Happened:
@@ -330,9 +341,7 @@ def _read_result(handle: Handle, happened: Happened) -> list[str]:
     missing: list[str] = []
     if handle.has_found:
         if plan.end_fields:
-            missing += plan.read(
-                plan.end_fields, args, kwargs, handle.found, lambda k, v: _put(handle.notes, k, v)
-            )
+            missing += plan.read(plan.end_fields, args, kwargs, handle.found, lambda k, v: _put(handle.notes, k, v))
         for key, one in plan.end_options:
             if key == "reason":
                 continue  # read only for a no, below
@@ -356,9 +365,7 @@ def _read_result(handle: Handle, happened: Happened) -> list[str]:
 def _judge(handle: Handle, key: str, one: Any) -> list[str]:
     """An answer made from the result. One that fails itself leaves a delivery unconfirmed, any other word as it was."""
     found: list[Any] = []
-    missing = handle.plan.read(
-        [(key, one)], *handle.call, handle.found, lambda _, value: found.append(value)
-    )
+    missing = handle.plan.read([(key, one)], *handle.call, handle.found, lambda _, value: found.append(value))
     if missing:
         handle.options["no_answer"] = f"{key}= failed"
         return missing
@@ -417,7 +424,7 @@ def _pick_data(handle: Handle) -> None:
     if picked:
         handle.options["data_appended"] = picked
     if unnamed:
-        handle.notes["enhancement.data_unrecorded"] = unnamed[:50]
+        handle.notes["enhancement.data_unrecorded"] = [*unnamed[:50]]
 
 
 def _say_end(handle: Handle, ending: Ending, marks: list[str], now_mono: int) -> None:
@@ -490,9 +497,7 @@ def _say_each(
 _NO_COPY = trace.NonRecordingSpan(trace.INVALID_SPAN_CONTEXT)
 
 
-def _close_span(
-    handle: Handle, ending: Ending, recorded: Mapping[str, Value], kind: Kind, ended_ns: int
-) -> None:
+def _close_span(handle: Handle, ending: Ending, recorded: Mapping[str, Value], kind: Kind, ended_ns: int) -> None:
     span = handle.span
     if span.is_recording():
         shown: dict[str, Any] = {
@@ -505,7 +510,9 @@ def _close_span(
         shown.update({key: flat(value) for key, value in left_over.items()})
         span.set_attributes(shown)
         if kind in (Kind.FAILURE, Kind.ATTEMPT_FAILURE) and not ending.expected:
-            span.set_status(Status(StatusCode.ERROR, str(recorded.get("error.message") or ending.status_message) or None))
+            span.set_status(
+                Status(StatusCode.ERROR, str(recorded.get("error.message") or ending.status_message) or None)
+            )
     span.end(ended_ns)
 
 
@@ -517,12 +524,8 @@ def _count(handle: Handle, ending: Ending, now_mono: int) -> None:
         parent.beneath_ns += spent
     attributes = ending.attributes
     good = ending.event in ("enhancement.success", "delivery.accepted")
-    if handle.flow is not None and handle.flow is not handle:
-        if ending.event in ("enhancement.failed", "delivery.failed", "operation.failed", "delivery.unconfirmed"):
-            handle.flow.failed_beneath.add(handle.plan.name or handle.name)
-            handle.flow.failed_beneath.add(handle.name)
-            if buyer := attributes.get("delivery.buyer"):
-                handle.flow.failed_beneath.add(str(buyer))
+    if handle.flow is not None and handle.flow is not handle and ending.event in _FAILED:
+        handle.flow.failed_beneath.update((handle.plan.name, handle.name, str(attributes.get("delivery.buyer", ""))))
     if good:
         at = parent
         while at is not None:
@@ -540,6 +543,9 @@ def _count(handle: Handle, ending: Ending, now_mono: int) -> None:
             run.counts.own_time[handle.name] += own
         else:
             run.told.clear()
+
+
+_FAILED = frozenset({"enhancement.failed", "delivery.failed", "delivery.unconfirmed", "operation.failed"})
 
 
 def _recovered_by_fallback(fallback: Handle) -> None:

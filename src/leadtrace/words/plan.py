@@ -6,17 +6,20 @@ which when it has returned; a name that is not there fails now, where it was wri
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leadtrace import catalogue
 from leadtrace.errors import DecorationError
-from leadtrace.otlp.records import Value
 from leadtrace.otlp.values import clean
 from leadtrace.words.guard import warn_once
-from leadtrace.words.kinds import WordKind
 from leadtrace.words.references import Late, MissingValueError, Reference, is_late, late
+
+if TYPE_CHECKING:
+    import inspect
+
+    from leadtrace.otlp.records import Value
+    from leadtrace.words.kinds import WordKind
 
 __all__ = ["Plan"]
 
@@ -76,7 +79,9 @@ class Plan:
                 (self.end_fields if ready.needs_result else self.start_fields).append((attribute, ready))
             elif isinstance(value, Mapping):  # a family of free keys, such as data_appended
                 prefix = attribute.removesuffix(".*")
-                self.static.update({f"{prefix}.{k}": v for k, v in ((k, clean(v)) for k, v in value.items()) if v is not None})
+                self.static.update(
+                    {f"{prefix}.{k}": v for k, v in ((k, clean(v)) for k, v in value.items()) if v is not None}
+                )
             elif (cleaned := clean(value)) is not None and cleaned != "":
                 self.static[attribute] = cleaned
         for key, value in options.items():
@@ -89,9 +94,7 @@ class Plan:
             else:
                 self.static_options[key] = value
 
-    def _named(
-        self, fields: Mapping[str, object], attributes: Mapping[str, object]
-    ) -> Iterable[tuple[str, object]]:
+    def _named(self, fields: Mapping[str, object], attributes: Mapping[str, object]) -> Iterable[tuple[str, object]]:
         for keyword, value in fields.items():
             if value is None:
                 continue
@@ -122,7 +125,9 @@ class Plan:
                 take(name, one.read(args, kwargs, result))
             except MissingValueError as problem:
                 missing.append(name)
-                warn_once(f"missing:{self.where}:{name}", f"{self.where}: no value for {name} from {one.text}: {problem}")
+                warn_once(
+                    f"missing:{self.where}:{name}", f"{self.where}: no value for {name} from {one.text}: {problem}"
+                )
             except Exception as problem:  # noqa: BLE001 - telemetry never hurts the host
                 missing.append(name)
                 warn_once(f"missing:{self.where}:{name}", f"{self.where}: {one.text} for {name} failed: {problem!r}")

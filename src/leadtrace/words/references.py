@@ -45,7 +45,7 @@ class Reference:
             "called, iterated or formatted here. Pass a callable, such as `lambda lead: f'{lead.first} {lead.last}'`"
         )
 
-    __bool__ = __iter__ = __call__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __format__ = _refuse  # type: ignore[assignment]
+    __bool__ = __iter__ = __call__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __format__ = _refuse
     __len__ = __contains__ = __add__ = __radd__ = __int__ = __float__ = _refuse
     __hash__ = object.__hash__
 
@@ -103,23 +103,20 @@ def late(value: object, signature: inspect.Signature | None, where: str) -> Late
 def _reference(value: Reference, signature: inspect.Signature | None, where: str) -> Late:
     path = value._path
     if value._root == "result":
-        return Late(repr(value), True, lambda args, kwargs, found: _walk(found, path))
+        return Late(repr(value), True, lambda _, __, found: _walk(found, path))
     if signature is None:
         raise DecorationError(f"{where}: {value!r} is for decorators; in the `with` form pass the value itself")
     get = _parameter(value._name, signature, where, repr(value))
-    return Late(repr(value), False, lambda args, kwargs, found: _walk(get(args, kwargs), path))
+    return Late(repr(value), False, lambda args, kwargs, _: _walk(get(args, kwargs), path))
 
 
 def _walk(value: Any, path: tuple[tuple[bool, Any], ...]) -> Any:
     for item, key in path:
         try:
-            if item:
-                value = value[key]
-            elif isinstance(value, Mapping) and not hasattr(value, key):
-                value = value[key]
-            else:
-                value = getattr(value, key)
-        except Exception as problem:
+            value = (
+                value[key] if item or (isinstance(value, Mapping) and not hasattr(value, key)) else getattr(value, key)
+            )
+        except Exception as problem:  # noqa: BLE001 - the host's own objects may raise anything
             shown = f"[{key!r}]" if item else f".{key}"
             raise MissingValueError(f"{type(value).__name__} has no {shown} ({type(problem).__name__})") from None
     return value
@@ -130,37 +127,43 @@ def _parameter(
 ) -> Callable[[tuple[Any, ...], Mapping[str, Any]], Any]:
     parameters = list(signature.parameters.values())
     for index, parameter in enumerate(parameters):
-        if parameter.name != name:
-            continue
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            return lambda args, kwargs: args[index:]
-        if parameter.kind is parameter.VAR_KEYWORD:
-            named = {one.name for one in parameters}
-            return lambda args, kwargs: {key: one for key, one in kwargs.items() if key not in named}
-        default = parameter.default
-        by_position = parameter.kind is not parameter.KEYWORD_ONLY
-        by_name = parameter.kind is not parameter.POSITIONAL_ONLY
-
-        def get(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-            if by_position and index < len(args):
-                return args[index]
-            if by_name and name in kwargs:
-                return kwargs[name]
-            if default is not parameter.empty:
-                return default
-            raise MissingValueError(f"the call gave no {name}")
-
-        return get
+        if parameter.name == name:
+            return _getter(index, parameter, {one.name for one in parameters})
     if any(one.kind is one.VAR_KEYWORD for one in parameters):
 
-        def get_free(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        def get_free(_: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
             if name in kwargs:
                 return kwargs[name]
             raise MissingValueError(f"the call gave no {name}")
 
         return get_free
     there = ", ".join(one.name for one in parameters) or "none"
-    raise DecorationError(f"{where}: {shown} names a parameter that is not there; the function's parameters are: {there}")
+    raise DecorationError(
+        f"{where}: {shown} names a parameter that is not there; the function's parameters are: {there}"
+    )
+
+
+def _getter(
+    index: int, parameter: inspect.Parameter, named: set[str]
+) -> Callable[[tuple[Any, ...], Mapping[str, Any]], Any]:
+    name, default = parameter.name, parameter.default
+    if parameter.kind is parameter.VAR_POSITIONAL:
+        return lambda args, _: args[index:]
+    if parameter.kind is parameter.VAR_KEYWORD:
+        return lambda _, kwargs: {key: one for key, one in kwargs.items() if key not in named}
+    by_position = parameter.kind is not parameter.KEYWORD_ONLY
+    by_name = parameter.kind is not parameter.POSITIONAL_ONLY
+
+    def get(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        if by_position and index < len(args):
+            return args[index]
+        if by_name and name in kwargs:
+            return kwargs[name]
+        if default is not parameter.empty:
+            return default
+        raise MissingValueError(f"the call gave no {name}")
+
+    return get
 
 
 def _callable(value: Callable[..., Any], signature: inspect.Signature | None, where: str) -> Late:
@@ -168,7 +171,7 @@ def _callable(value: Callable[..., Any], signature: inspect.Signature | None, wh
     try:
         asked = list(inspect.signature(value).parameters.values())
     except (TypeError, ValueError):  # a builtin without a signature: it gets the result
-        return Late(shown, True, lambda args, kwargs, found: _call(value, shown, (found,), {}))
+        return Late(shown, True, lambda _, __, found: _call(value, shown, (found,), {}))
     wanted = [
         one
         for one in asked
@@ -180,15 +183,17 @@ def _callable(value: Callable[..., Any], signature: inspect.Signature | None, wh
         by_name = wanted[0].kind is wanted[0].KEYWORD_ONLY
         name = wanted[0].name
         if by_name:
-            return Late(shown, True, lambda args, kwargs, found: _call(value, shown, (), {name: found}))
-        return Late(shown, True, lambda args, kwargs, found: _call(value, shown, (found,), {}))
+            return Late(shown, True, lambda _, __, found: _call(value, shown, (), {name: found}))
+        return Late(shown, True, lambda _, __, found: _call(value, shown, (found,), {}))
     getters: list[tuple[str, bool, Callable[[tuple[Any, ...], Mapping[str, Any]], Any] | None]] = []
     for one in wanted:
         positional = one.kind is one.POSITIONAL_ONLY
         if one.name == "result" and "result" not in known:
             getters.append((one.name, positional, None))
         elif signature is None:
-            raise DecorationError(f"{where}: {shown} asks for {one.name}; in the `with` form it can get the result alone")
+            raise DecorationError(
+                f"{where}: {shown} asks for {one.name}; in the `with` form it can get the result alone"
+            )
         else:
             getters.append((one.name, positional, _parameter(one.name, signature, where, f"{shown}'s {one.name}")))
 

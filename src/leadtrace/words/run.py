@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
 
-from leadtrace.otlp.records import Value
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from leadtrace.otlp.records import Value
 
 __all__ = ["Counts", "Run", "Told", "amount", "micro"]
 
@@ -73,8 +76,8 @@ class Counts:
     cache_hits: int = 0
     deliveries: dict[str, tuple[str, str]] = field(default_factory=dict)
     """By delivery id: its verdict so far, and the buyer. A pending one that is closed later counts once."""
-    revenue: Counter[str] = field(default_factory=Counter)
-    cost: Counter[str] = field(default_factory=Counter)
+    revenue: dict[str, Decimal] = field(default_factory=dict)
+    cost: dict[str, Decimal] = field(default_factory=dict)
     """By currency."""
     own_time: Counter[str] = field(default_factory=Counter)
     """Nanoseconds that each name spent itself, without the words beneath."""
@@ -149,4 +152,5 @@ class Run:
             ):
                 money = amount(attributes.get(names[0]))
                 if money is not None:
-                    sums[str(attributes.get(names[1], currency))] += money  # type: ignore[assignment]
+                    unit = str(attributes.get(names[1], currency))
+                    sums[unit] = sums.get(unit, Decimal(0)) + money

@@ -6,15 +6,16 @@ place, no tracer provider set and no handler attached, a word only calls through
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from leadtrace.otlp.clock import Clock
-from leadtrace.otlp.sink import Sink
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from leadtrace.otlp.redact import Redactor
+    from leadtrace.otlp.sink import Sink
 
 __all__ = ["Runtime", "active", "current", "install", "uninstall"]
 

@@ -83,7 +83,8 @@ def figures(handle: Handle, total_ns: int) -> dict[str, object]:
         }
         foreign = (set(counts.revenue) | set(counts.cost)) - {currency}
     if foreign:
-        handle.notes["flow.journey.other_currencies"] = sorted(foreign)
+        others: list[Value] = [*sorted(foreign)]
+        handle.notes["flow.journey.other_currencies"] = others
     return summary
 
 
@@ -96,5 +97,3 @@ def _peak_memory() -> int | None:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-

@@ -8,7 +8,7 @@ The log record comes first and is never sampled; the span's copy, with the same 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, TraceFlags
@@ -22,10 +22,10 @@ from leadtrace.otlp.values import clean, flat
 from leadtrace.version import __version__
 from leadtrace.words import runtime
 from leadtrace.words.guard import mistake, trouble
-from leadtrace.words.runtime import Runtime
 
 if TYPE_CHECKING:
     from leadtrace.words.handle import Handle
+    from leadtrace.words.runtime import Runtime
 
 __all__ = ["SIGNAL", "event_span", "resolve", "tell", "tracer"]
 
@@ -65,7 +65,9 @@ def resolve(name: str, fields: Mapping[str, object], marks: list[str]) -> tuple[
     if spec is None:
         nearest = catalogue.nearest(name)
         hint = f"; did you mean {nearest}?" if nearest else ""
-        mistake(f"undeclared:{name}", f"event {name!r} is not declared{hint} Declare it as a class: see docs/catalogue.md")
+        mistake(
+            f"undeclared:{name}", f"event {name!r} is not declared{hint} Declare it as a class: see docs/catalogue.md"
+        )
         marks.append("undeclared")
     namespace = name.rpartition(".")[0]
     attributes: dict[str, Value] = {}
@@ -123,7 +125,9 @@ def tell(
     if rt.redactor is not None:
         free_text = at is not None and (spec is None or spec.kind in _MAY_QUOTE)
         call_values = at.personal_values() if at is not None and free_text else ()
-        recorded = rt.redactor.attributes(name, spec, recorded, call_values=call_values, tenant=tenant)
+        recorded = cast(
+            "dict[str, Value]", rt.redactor.attributes(name, spec, recorded, call_values=call_values, tenant=tenant)
+        )
     uid = identity.current().uid()
     recorded["log.record.uid"] = uid
     now = time_ns or rt.clock.now()
@@ -131,7 +135,7 @@ def tell(
     context = target.get_span_context() if target is not None else None
     receipt = _to_sink(rt, spec, name, now, recorded, context, uid)
     if rt.events != "logs" and target is not None and target.is_recording():
-        target.add_event(name, {key: flat(value) for key, value in recorded.items()}, timestamp=now)  # type: ignore[misc]
+        target.add_event(name, {key: flat(value) for key, value in recorded.items()}, timestamp=now)
     if rt.on_event is not None or handed is not None:
         _hand_out(rt, name, now, recorded, context)
     return receipt, recorded
@@ -219,7 +223,7 @@ def _hand_out(rt: Runtime, name: str, now: int, recorded: dict[str, Value], cont
                 trouble("on_event", problem)
 
 
-def event_span(name: str, parent: Any = None) -> Span:
+def event_span(name: str) -> Span:
     """A span of no length for an event that no open word can carry: a root, linked to the current span if there is one."""
     current = trace.get_current_span().get_span_context()
     links = [trace.Link(current)] if current.is_valid else []
@@ -243,5 +247,7 @@ def own_span(parent: SpanContext | None) -> Span:
 def as_fields(event: str | Event) -> tuple[str, dict[str, object]]:
     """A name, or a typed event with its fields, as name and keywords."""
     if isinstance(event, Event):
-        return event.name, {key: getattr(event, key) for key in event.spec.fields if getattr(event, key) is not None}
+        return event.spec.name, {
+            key: getattr(event, key) for key in event.spec.fields if getattr(event, key) is not None
+        }
     return event, {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import TYPE_CHECKING, cast
 
 from opentelemetry import context as otel
@@ -12,6 +11,7 @@ from leadtrace.words.context import attach, detach
 if TYPE_CHECKING:
     import asyncio
     from contextvars import Token
+    from types import TracebackType
 
     from opentelemetry.context.context import Context
 
@@ -52,12 +52,12 @@ class timeout:  # noqa: N801 - the same word as asyncio's
 
     async def __aexit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
+    ) -> None:
         if self._token is not None:
             detach(self._token)
             self._token = None
         assert self._timeout is not None
-        return await self._timeout.__aexit__(kind, problem, trace)
+        await self._timeout.__aexit__(kind, problem, trace)
 
 
 def timeouts_here() -> tuple[timeout, ...]:

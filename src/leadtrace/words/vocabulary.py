@@ -6,14 +6,17 @@ parameter takes a value, a decorator also takes a reference (`lt.arg.lead.id`, `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from leadtrace.errors import DecorationError
-from leadtrace.words.answers import Money
 from leadtrace.words.context import innermost
-from leadtrace.words.handle import Handle
 from leadtrace.words.word import Word
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from leadtrace.words.answers import Money
+    from leadtrace.words.handle import Handle
 
 __all__ = [
     "WORDS",
@@ -34,9 +37,7 @@ __all__ = [
 P = ParamSpec("P")
 R = TypeVar("R")
 
-WORDS = frozenset(
-    {"attempt", "delivery", "enhancement", "fallback", "flow", "resume", "rule", "step", "validation"}
-)
+WORDS = frozenset({"attempt", "delivery", "enhancement", "fallback", "flow", "resume", "rule", "step", "validation"})
 
 Expected = type[BaseException] | tuple[type[BaseException], ...]
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from opentelemetry import context as otel
 
 from leadtrace.errors import DecorationError, LeadtraceError
-from leadtrace.otlp.records import Value
 from leadtrace.words import life
 from leadtrace.words.context import attach, detach
 from leadtrace.words.guard import trouble
@@ -19,8 +16,12 @@ from leadtrace.words.plan import Plan
 from leadtrace.words.silent import SILENT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import FrameType, TracebackType
+
     from opentelemetry.context.context import Context
 
+    from leadtrace.otlp.records import Value
     from leadtrace.words.handle import Handle
 
 __all__ = ["Word"]
@@ -29,7 +30,7 @@ F = TypeVar("F")
 
 
 class Word:
-    """One word with its fields. Decorate a function with it, or open it with `with` or `async with`; either as often as you like."""
+    """One word with its fields: decorate a function with it, or open it with `with` or `async with`, as often as you like."""
 
     __slots__ = ("_attributes", "_entered", "_expected", "_fields", "_name", "_options", "_plan", "_under", "kind")
 

@@ -1,10 +1,10 @@
 """Decoration: one visible dispatch over the kinds of functions, each of which enters and leaves a word in its own way.
 
-    function            around the call
-    coroutine           around the await, begun when first awaited
-    generator           around each resumption; parent taken at the call, begun at the first item
-    async generator     likewise
-    class/static method the function inside, wrapped, put back
+function            around the call
+coroutine           around the await, begun when first awaited
+generator           around each resumption; parent taken at the call, begun at the first item
+async generator     likewise
+class/static method the function inside, wrapped, put back
 """
 
 from __future__ import annotations
@@ -13,22 +13,23 @@ import functools
 import inspect
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from opentelemetry import context as otel
 
 from leadtrace.errors import DecorationError, LeadtraceError
-from leadtrace.otlp.records import Value
 from leadtrace.words import life
 from leadtrace.words.context import attach, detach
 from leadtrace.words.guard import trouble
-from leadtrace.words.plan import Plan
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from opentelemetry.context.context import Context
 
+    from leadtrace.otlp.records import Value
     from leadtrace.words.handle import Handle
+    from leadtrace.words.plan import Plan
     from leadtrace.words.word import Word
 
 __all__ = ["wrap"]
@@ -40,9 +41,11 @@ def wrap(word: Word, function: F) -> F:
     """Put a word around a function; signature, name and docstring stay those of the function."""
     if isinstance(function, (classmethod, staticmethod)):
         return cast(F, type(function)(wrap(word, function.__func__)))
-    if isinstance(function, property) or isinstance(function, type) or not callable(function):
+    if isinstance(function, (property, type)) or not callable(function):
         shown = getattr(function, "__name__", None) or repr(function)
-        raise DecorationError(f"lt.{word.kind.word} decorates functions and methods, not {shown} ({type(function).__name__})")
+        raise DecorationError(
+            f"lt.{word.kind.word} decorates functions and methods, not {shown} ({type(function).__name__})"
+        )
     plan = _plan(word, function)
     inner = _innermost_function(function)
     if inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(function):
@@ -64,8 +67,8 @@ def wrap(word: Word, function: F) -> F:
 def _innermost_function(function: Any) -> Any:
     while isinstance(function, functools.partial):
         function = function.func
-    if not inspect.isroutine(function) and not isinstance(function, type) and hasattr(function, "__call__"):
-        return function.__call__
+    if not inspect.isroutine(function) and not isinstance(function, type):
+        return type(function).__call__  # an object that can be called
     return function
 
 
@@ -241,7 +244,7 @@ class _Items(Generator[Any, Any, Any]):
     def send(self, value: Any) -> Any:
         return self._step(self._inner.send, value)
 
-    def throw(self, kind: Any, value: Any = None, trace: TracebackType | None = None) -> Any:
+    def throw(self, kind: Any, value: Any = None, _: TracebackType | None = None) -> Any:
         problem = kind if isinstance(kind, BaseException) else value if value is not None else kind()
         return self._step(self._inner.throw, problem)
 
@@ -297,7 +300,7 @@ class _AsyncItems(AsyncGenerator[Any, Any]):
     async def asend(self, value: Any) -> Any:
         return await self._step(self._inner.asend(value))
 
-    async def athrow(self, kind: Any, value: Any = None, trace: TracebackType | None = None) -> Any:
+    async def athrow(self, kind: Any, value: Any = None, _: TracebackType | None = None) -> Any:
         problem = kind if isinstance(kind, BaseException) else value if value is not None else kind()
         return await self._step(self._inner.athrow(problem))
 
