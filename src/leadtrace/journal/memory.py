@@ -97,7 +97,7 @@ class MemorySink:
         self._capacity, self._capacity_bytes = capacity, capacity_bytes
         self._batch, self._batch_bytes, self._interval_s = batch, batch_bytes, interval_s
         self._lanes: dict[Kind, _Lane] = {kind: _Lane(kind) for kind in sorted(transport.kinds)}
-        self._closed = False
+        self._closed = self._retired = False
         self._exit_s = exit_s
         self._renew()
         _living.add(self)
@@ -191,7 +191,7 @@ class MemorySink:
     def close(self, timeout_s: float, *, patient: bool = True) -> None:
         """Send what is queued, at most that long, and stop; not `patient`: give up after one more failure."""
         with self._lock:
-            if self._closed:
+            if self._give_up_at is not None:
                 return
             self._closed = True
             self._patient = patient
@@ -218,6 +218,13 @@ class MemorySink:
             )
         _living.discard(self)
 
+    def retire(self) -> None:
+        """Send what is queued in the background and let the threads end; another sink has taken the place."""
+        with self._lock:
+            self._retired = True
+            for lane in self._lanes.values():
+                lane.wake.put(None)
+
     # The sending side
 
     def _run(self, lane: _Lane) -> None:
@@ -240,7 +247,8 @@ class MemorySink:
             with self._lock:
                 if lane.queue:
                     break
-                if self._closed:
+                if self._closed or self._retired:
+                    lane.thread = None
                     return None
                 lane.idle = True
             lane.wake.get()
