@@ -15,14 +15,13 @@ transaction fails they are forgotten, because the rows behind them went with it.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from leadtrace.otlp.plain import dumps_attributes, event_to_plain, span_to_plain
-from leadtrace.otlp.records import EventRecord, Resource, Scope, SpanRecord, lead_ids_of
+from leadtrace.otlp.records import EventRecord, Resource, Scope, SpanRecord, Value
 from leadtrace.store.rows import LOG, SPAN, digest_of, event_digest, event_rest, id_bytes, span_rest, uid_of
 from leadtrace.store.summaries import summarise_leads
 
@@ -43,11 +42,9 @@ def _places(columns: int) -> str:
     return f"VALUES ({','.join('?' * columns)})"
 
 
-_SPAN: Final = "INSERT INTO spans " + _places(16) + " ON CONFLICT (trace, span_id) DO NOTHING RETURNING arrival"
+_SPAN: Final = "INSERT INTO spans " + _places(16) + " ON CONFLICT (trace, span_id) DO NOTHING"
 _EVENT: Final = "INSERT INTO events " + _places(20)
-_EVENT_BY_DIGEST: Final = (
-    _EVENT + " ON CONFLICT (time_ns, digest) WHERE digest IS NOT NULL DO NOTHING RETURNING arrival"
-)
+_EVENT_BY_DIGEST: Final = _EVENT + " ON CONFLICT (time_ns, digest) WHERE digest IS NOT NULL DO NOTHING"
 _EVENT_BY_UID: Final = (
     _EVENT
     + """
@@ -68,8 +65,7 @@ ON CONFLICT (boot, sequence) WHERE boot IS NOT NULL DO UPDATE SET
   scope = iif(excluded.origin = 1, excluded.scope, scope),
   attributes = iif(excluded.origin = 1, excluded.attributes, attributes),
   rest = iif(excluded.origin = 1, excluded.rest, rest)
-WHERE origin + excluded.origin = 3 AND name = excluded.name
-RETURNING arrival, boot, sequence"""
+WHERE origin + excluded.origin = 3 AND name = excluded.name"""
 )
 # Only for records that are there under this arrival: not for what was repeated, united or set aside.
 _SHARED: Final = """
@@ -140,8 +136,11 @@ class Appender:
     def execute(self, sql: str, values: Sequence[Any] = ()) -> apsw.Cursor:
         return self._connection.execute(sql, values)
 
-    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> apsw.Cursor:
-        return self._connection.executemany(sql, rows)
+    def many(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
+        """Run a statement for each row; how many rows of the table it changed. (RETURNING would double its cost.)"""
+        before = self._connection.total_changes()
+        self._connection.executemany(sql, rows)
+        return self._connection.total_changes() - before
 
     def changes(self) -> int:
         """How many rows the last statement changed."""
@@ -203,6 +202,11 @@ class Appender:
         return self._connection.last_insert_rowid()
 
 
+def _several(record: SpanRecord | EventRecord) -> list[Value]:
+    several = record.attributes.get("leadtrace.lead_ids")
+    return several if isinstance(several, list) else []
+
+
 class _Batch:
     """One batch on its way in."""
 
@@ -213,6 +217,7 @@ class _Batch:
         self._leads: dict[tuple[str, str], int] = {}
         self._resources: dict[int, tuple[int, bytes]] = {}  # by the object: a batch's records share theirs
         self._scopes: dict[int, tuple[int, bytes]] = {}
+        self._traces: dict[str, int] = {}
         self._lead_traces: set[tuple[int, int]] = set()
         self._run_traces: set[tuple[str, int]] = set()
         self._shared: list[tuple[int, int]] = []
@@ -222,13 +227,19 @@ class _Batch:
         spans, events = list(spans), list(events)
         self._leads = summarise_leads(store, spans, events, self._now)
         rows = [self._span_row(one) for one in spans]
-        stored = {arrival for (arrival,) in store.many(_SPAN, rows)}
-        told.stored += len(stored)
+        stored = store.many(_SPAN, rows)
+        told.stored += stored
+        there_before = frozenset[int]()
+        if stored < len(rows):
+            new_ones = store.execute(
+                "SELECT arrival FROM spans WHERE arrival BETWEEN ? AND ?", (rows[0][0], rows[-1][0])
+            )
+            there_before = {row[0] for row in rows} - {arrival for (arrival,) in new_ones}
         by_uid: list[tuple[tuple[Any, ...], EventRecord]] = []
         plain: list[tuple[Any, ...]] = []
         again: list[tuple[tuple[Any, ...], EventRecord]] = []  # events without a uid of spans that were there before
         for span, row in zip(spans, rows, strict=True):
-            new = row[0] in stored
+            new = row[0] not in there_before
             accepted = new or self._second_span(span, row)
             for event in span.events:
                 event_row = self._event_row(event)
@@ -252,9 +263,9 @@ class _Batch:
         for row, event in again:
             self._second_event(row, event)
         if by_digest:
-            new_ones = sum(1 for _ in store.many(_EVENT_BY_DIGEST, by_digest))
-            told.stored += new_ones
-            told.repeated += len(by_digest) - new_ones
+            stored = store.many(_EVENT_BY_DIGEST, by_digest)
+            told.stored += stored
+            told.repeated += len(by_digest) - stored
         if by_uid:
             self._events_by_uid(by_uid)
         store.many("INSERT OR IGNORE INTO lead_traces VALUES (?, ?)", sorted(self._lead_traces))
@@ -267,26 +278,27 @@ class _Batch:
 
     def _place(self, record: SpanRecord | EventRecord, arrival: int) -> tuple[int, int | None, int | None]:
         """A record's trace, lead and tenant by number; notes what finds it again."""
-        store, attributes = self._store, record.attributes
-        tenant = str(attributes.get("tenant_key", ""))
-        leads: list[int] = []
-        if "lead.id" in attributes or "leadtrace.lead_ids" in attributes:
-            leads = [self._leads[tenant, one] for one in lead_ids_of(attributes)]
-        run_id = str(attributes.get("leadtrace.run_id", ""))
-        bucket = ""
-        if not record.trace_id and (leads or run_id):
-            bucket = f"lead:{leads[0]}" if leads else f"run:{run_id}"
-        trace = store.trace(id_bytes(record.trace_id), bucket)
+        get = record.attributes.get
+        lead_id, run_id, tenant = get("lead.id"), get("leadtrace.run_id"), str(get("tenant_key", ""))
+        lead = self._leads[tenant, str(lead_id)] if lead_id else None
+        others = [self._leads[tenant, str(one)] for one in _several(record)]
+        trace_id = record.trace_id
+        if trace_id:
+            trace = self._traces.get(trace_id)
+            if trace is None:
+                trace = self._traces[trace_id] = self._store.trace(id_bytes(trace_id), "")
+        elif lead or others:
+            trace = self._store.trace(b"", f"lead:{lead or others[0]}")
+        else:
+            trace = self._store.trace(b"", f"run:{run_id}" if run_id else "")
+        if lead:
+            self._lead_traces.add((lead, trace))
         if run_id:
-            self._run_traces.add((run_id, trace))
-        own = None
-        if leads:
-            for lead in leads:
-                self._lead_traces.add((lead, trace))
-            if attributes.get("lead.id"):
-                own = leads.pop(0)
-            self._shared.extend((lead, arrival) for lead in leads)
-        return trace, own, store.text(tenant) if tenant else None
+            self._run_traces.add((str(run_id), trace))
+        if others:
+            self._lead_traces.update((one, trace) for one in others)
+            self._shared.extend((one, arrival) for one in others)
+        return trace, lead, self._store.text(tenant) if tenant else None
 
     def _resource(self, resource: Resource) -> tuple[int, bytes]:
         found = self._resources.get(id(resource))
@@ -371,7 +383,7 @@ class _Batch:
             return True
         if not there[7]:  # the one that is there is unfinished
             self._store.execute("DELETE FROM spans WHERE arrival = ?", there[:1])
-            self._store.execute(_SPAN, row).fetchall()
+            self._store.execute(_SPAN, row)
             self._told.replaced += 1
             return True
         self._set_aside("another span has these ids", span_to_plain(span))
@@ -392,31 +404,25 @@ class _Batch:
             self._set_aside("another event has this place in its span", event_to_plain(event))
 
     def _events_by_uid(self, found: list[tuple[tuple[Any, ...], EventRecord]]) -> None:
-        told = self._told
-        done: Counter[tuple[int, int]] = Counter()
-        arrivals: set[int] = set()
-        for arrival, boot, sequence in self._store.many(_EVENT_BY_UID, [row for row, _ in found]):
-            done[boot, sequence] += 1
-            arrivals.add(arrival)
-        first = min(row[0] for row, _ in found)  # what arrived before it was there before this batch
-        stored = sum(1 for arrival in arrivals if arrival >= first)
+        store, told = self._store, self._told
+        changed = store.many(_EVENT_BY_UID, [row for row, _ in found])
+        arrivals = [row[0] for row, _ in found]
+        sql = "SELECT count(*) FROM events WHERE boot IS NOT NULL AND arrival BETWEEN ? AND ?"
+        stored = store.execute(sql, (min(arrivals), max(arrivals))).get
         told.stored += stored
-        told.united += done.total() - stored
-        if done.total() == len(found):
+        told.united += changed - stored
+        if changed == len(found):
             return
-        for row, event in found:  # some were there already
-            if done[row[10], row[11]] > 0:
-                done[row[10], row[11]] -= 1
-                continue
-            there = self._store.execute("SELECT * FROM events WHERE boot = ? AND sequence = ?", row[10:12]).fetchone()
+        told.repeated += len(found) - changed
+        for row, event in found:  # some said nothing new; do they say the same?
+            there = store.execute("SELECT * FROM events WHERE boot = ? AND sequence = ?", row[10:12]).fetchone()
             assert there is not None
             origin, came = there[9], row[9]
             # Of a united row only the log record's words are there to compare with.
             comparable = origin == came or (origin == LOG | SPAN and came == LOG)
             same_words = there[4:9] + there[16:] == row[4:9] + row[16:] if comparable else there[5] == row[5]
-            if same_words:
-                told.repeated += 1
-            else:
+            if not same_words:
+                told.repeated -= 1
                 self._set_aside("another event has this uid", event_to_plain(event))
 
     def _set_aside(self, reason: str, record: dict[str, Any]) -> None:

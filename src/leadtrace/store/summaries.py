@@ -66,12 +66,14 @@ def _touch(
     leads: dict[tuple[str, str], _Summary], record: SpanRecord | EventRecord, first_ns: int, last_ns: int, now_ns: int
 ) -> None:
     attributes = record.attributes
-    if "lead.id" not in attributes and "leadtrace.lead_ids" not in attributes:
+    own = attributes.get("lead.id")
+    several = lead_ids_of(attributes) if "leadtrace.lead_ids" in attributes else (str(own),) if own else ()
+    if not several:
         return
     if "time_in_future" in record.marks:  # a clock that is wrong must not keep a lead on top of the list for ever
         first_ns, last_ns = min(first_ns, now_ns), min(last_ns, now_ns)
     tenant = str(attributes.get("tenant_key", ""))
-    for lead_id in lead_ids_of(attributes):
+    for lead_id in several:
         lead = leads.get((tenant, lead_id))
         if lead is None:
             lead = leads[tenant, lead_id] = _Summary(first_ns, last_ns)
