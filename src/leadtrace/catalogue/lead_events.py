@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from leadtrace.catalogue import model
 from leadtrace.catalogue.model import Event, field
 
 
@@ -45,5 +46,6 @@ class LeadEventQuarantined(_LeadEvent, name="lead.event.quarantined", kind="fail
     """The lead event is malformed: kept for investigation, never sent."""
 
     reason: str | None = field(default=None, doc="What is wrong with it.")
-    field_name: str | None = field(".field", default=None, dimension=True, doc="The field that is wrong.")
     location: str | None = field(default=None, doc="Where the raw record lies.")
+    # `field` is this attribute's own name from here on: it comes last, and is declared by the long one.
+    field: str | None = model.field(default=None, dimension=True, doc="The field that is wrong.")

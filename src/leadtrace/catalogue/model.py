@@ -328,13 +328,15 @@ def _declare(
             said.aliases,
             number and bool(said.unit) if said.measurement is None else said.measurement,
         )
-        before = _attributes.setdefault(attribute, (spec.type, spec.unit, name))
-        if before[:2] != (spec.type, spec.unit):
+        before = _attributes.get(attribute)
+        if before is not None and before[2] != name and before[:2] != (spec.type, spec.unit):
             raise CatalogueError(
                 f"{name} declares {attribute} as {spec.type} [{spec.unit}], but {before[2]} has it as "
                 f"{before[0]} [{before[1]}]; an attribute has one type and one meaning"
             )
         fields[keyword] = spec
+    # What the event says itself comes first, what it shares with others after.
+    fields = dict(sorted(fields.items(), key=lambda item: not item[1].attribute.startswith(f"{namespace}.")))
     found = EventSpec(
         sys.intern(name),
         meaning,
@@ -348,6 +350,8 @@ def _declare(
         lead is True,
         tuple(one.attribute for one in fields.values() if one.requirement == "required"),
     )
+    for one in fields.values():
+        _attributes.setdefault(one.attribute, (one.type, one.unit, name))
     _events[name] = found
     return found
 
