@@ -66,6 +66,7 @@ class _Lane:
         self.idle = False
         self.hurry = False
         self.failing = False
+        self.given_up = False
         # A SimpleQueue may be put to from a finalizer that interrupts a put of the same thread; an Event may not.
         self.wake: SimpleQueue[None] = SimpleQueue()
 
@@ -184,9 +185,9 @@ class MemorySink:
                 self._drain(lane, until)
         with self._settled:
             return self._settled.wait_for(
-                lambda: all(lane.done >= targets[kind] for kind, lane in self._lanes.items()),
+                lambda: all(lane.done >= targets[kind] or lane.given_up for kind, lane in self._lanes.items()),
                 max(0.0, until - time.monotonic()),
-            )
+            ) and all(lane.done >= targets[kind] for kind, lane in self._lanes.items())
 
     def close(self, timeout_s: float, *, patient: bool = True) -> None:
         """Send what is queued, at most that long, and stop; not `patient`: give up after one more failure."""
@@ -231,6 +232,9 @@ class MemorySink:
         with uninstrumented():
             while batch := self._next(lane):
                 if not self._deliver(lane, batch):
+                    with self._settled:
+                        lane.given_up = True
+                        self._settled.notify_all()
                     return
 
     def _drain(self, lane: _Lane, until: float) -> None:

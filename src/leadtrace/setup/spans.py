@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["SpanSender"]
 
 _log = logging.getLogger("leadtrace")
-_FLUSH_AT_SHUTDOWN_S = 2.0
+_FLUSH_AT_SHUTDOWN_S = 1.0
 _MOST_SCOPES = 1_000
 
 
