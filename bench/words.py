@@ -202,9 +202,11 @@ def contenders(case: str, same: list[dict[str, Any]]) -> Iterator[dict[str, Call
     sink = Dropping(joins=case == "with encoding")
     redactor = Redactor(KEY)
     if case == "with encoding":
-        from leadtrace.setup.spans import SinkSpanProcessor
+        from leadtrace.setup.spans import SpanSender
 
-        ours.add_span_processor(SinkSpanProcessor(sink, redactor))
+        sender = SpanSender()
+        sender.aim(sink, redactor)
+        ours.add_span_processor(sender)
     trace.set_tracer_provider(ours)
     runtime.install(runtime.Runtime(sink=sink, redactor=redactor))
     sdk = tracers.get_tracer("bench"), loggers.get_logger("bench")

@@ -103,5 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
         asked.summary.write_text(json.dumps(summary.as_json(), indent=2) + "\n", encoding="utf-8")
     if not asked.quiet:
         print(summary.as_text(), end="")
+        if not asked.summary:
+            print(*(f"  {lead}  {why}" for why, lead in summary.worth_a_look.items()), sep="\n")
         print(f"{time.monotonic() - began:.1f} s" + ("" if delivered else "; not all telemetry could be handed over"))
     return 0

@@ -21,7 +21,7 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -323,7 +323,7 @@ def running(seed: int, speed: float) -> Iterator[dict[str, Company]]:
         company.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         if company.routes:
             listener.listen(256)  # from here on, whoever comes before its server has started waits a moment
-            app = Starlette(routes=company.routes)
+            app = Starlette(routes=company.routes, exception_handlers={ClientDisconnect: _hung_up})
             config = uvicorn.Config(app, log_level="error", access_log=False, lifespan="off")
             servers.append((uvicorn.Server(config), listener))
     thread = threading.Thread(target=asyncio.run, args=(_serve(servers),), name="companies", daemon=True)
@@ -336,6 +336,11 @@ def running(seed: int, speed: float) -> Iterator[dict[str, Company]]:
         thread.join()
         for listener in listeners:
             listener.close()
+
+
+async def _hung_up(_: Request, __: Exception) -> Response:
+    """Whoever asked has gone, an auction's window having closed: nobody reads this."""
+    return Response(status_code=400)
 
 
 async def _serve(servers: list[tuple[uvicorn.Server, socket.socket]]) -> None:

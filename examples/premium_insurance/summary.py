@@ -72,7 +72,6 @@ class Summary:
         for name, book in self.companies.items():
             said = _counts(book.answers) or "cannot be reached"
             lines.append(f"  {name:{width}}  {self.sent.get(name, 0):4} requests  {said}")
-        lines += [f"  {lead}  {why}" for why, lead in self.worth_a_look.items()]
         return "\n".join(lines) + "\n"
 
 

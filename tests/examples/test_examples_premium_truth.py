@@ -6,7 +6,6 @@ One run of the demo's three processes: real calls, a real store. Each test asks 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import Counter, defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -60,7 +59,8 @@ def test_every_lead_has_a_run_that_ended(ran: Demo, events: dict[str, list[Event
 
 
 def test_every_event_is_stored_once_and_none_is_missing(events: dict[str, list[EventRecord]]) -> None:
-    uids = [one.uid for found in events.values() for one in found]
+    # An exception's span event is OpenTelemetry's own and has no identity of ours.
+    uids = [one.uid for name, found in events.items() if name != "exception" for one in found]
     assert len(uids) == len(set(uids))
     by_process: dict[str, set[int]] = defaultdict(set)
     for uid in uids:
@@ -172,7 +172,7 @@ def test_a_failed_enhancement_says_what_is_missing_and_what_took_its_place(
     assert found["enhancement.impact.used_defaults"] is True
     assert found["enhancement.retry.count"] == 2
     [fallback] = [one for one in events["fallback.used"] if one.lead_id == lead]
-    assert fallback.attributes["leadtrace.name"] == "assume the usual person"
+    assert fallback.attributes["fallback.name"] == "assume the usual person"
 
 
 def test_a_delivery_taken_at_the_third_try_shows_three_tries_two_waits_and_the_recovery(
@@ -197,9 +197,10 @@ def test_no_contact_data_is_in_the_store(ran: Demo) -> None:
     kept = b"".join(path.read_bytes() for path in ran.store.parent.glob("store.db*"))
     assert b"Premium Insurance Flow" in kept
     for lead in read_leads(lines_for(None, LEADS, seed=7)):
-        if isinstance(lead, Lead) and lead.email and re.search(r"\d{4}$", lead.phone):
+        if isinstance(lead, Lead):
             assert lead.email.encode() not in kept
-            assert lead.phone.encode() not in kept
+            assert not lead.phone.startswith("(") or lead.phone.encode() not in kept
+            assert f"{lead.first_name} {lead.last_name}".encode() not in kept
 
 
 def test_without_telemetry_the_pipeline_does_the_same(ran: Demo) -> None:
