@@ -1,0 +1,268 @@
+"""Jaeger as a source, against recorded answers of an older and a newer server, replayed over HTTP."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from leadtrace.errors import SettingsError, SourceError
+from leadtrace.query.timeline import timeline
+from leadtrace.store.interface import EventFilter, LeadFilter
+from leadtrace.store.jaeger import JaegerStore
+
+ANSWERS = Path(__file__).parents[1] / "data" / "jaeger"
+MATTERS = ("service", "tags", "query.attributes", "query.serviceName")
+NOW = 1_795_400_000_000_000_000
+
+
+class Recorded:
+    """A server that gives the recorded answer of the request that asks for the same; times and depths aside."""
+
+    def __init__(self, folder: str) -> None:
+        self.requests: list[str] = []
+        self.answers: dict[tuple, tuple[int, object]] = {}
+        for file in sorted((ANSWERS / folder).glob("*.json")):
+            one = json.loads(file.read_text())
+            if "depth" not in file.name and "no_times" not in file.name:
+                self.answers[self.key(one["request"])] = (one["status"], one["body"])
+        recorded = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                recorded.requests.append(self.path)
+                status, body = recorded.answer(self.path)
+                content = (body if isinstance(body, str) else json.dumps(body)).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
+        self.thread.start()
+        self.url = f"jaeger://127.0.0.1:{self.server.server_port}"
+
+    @staticmethod
+    def key(request: str) -> tuple:
+        parts = urlsplit(request)
+        query = parse_qs(parts.query)
+        asked = {name: query[name][0] for name in MATTERS if name in query}
+        for name in ("tags", "query.attributes"):
+            if name in asked:
+                asked[name] = json.dumps(json.loads(asked[name]), sort_keys=True)
+        return parts.path, *sorted(asked.items())
+
+    @property
+    def everything(self) -> dict:
+        """What a search without conditions answers."""
+        spans: dict[str, dict] = {}
+        for status, body in self.answers.values():
+            if status == 200 and isinstance(body, dict) and "result" in body:
+                spans |= {one["scopeSpans"][0]["spans"][0]["spanId"]: one for one in body["result"]["resourceSpans"]}
+        return {"result": {"resourceSpans": list(spans.values())}}
+
+    def answer(self, request: str) -> tuple[int, object]:
+        found = self.answers.get(self.key(request))
+        if found is None and request.startswith("/api/traces?") and self.answers["/api/services",][0] == 200:
+            return 200, {"data": [], "total": 0, "limit": 0, "offset": 0, "errors": None}
+        return found or (404, "404 page not found\n")
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+@pytest.fixture(params=["v2.13", "after-v2.20"])
+def recorded(request: pytest.FixtureRequest) -> Iterator[Recorded]:
+    server = Recorded(request.param)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def older() -> Iterator[Recorded]:
+    server = Recorded("v2.13")
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def newer() -> Iterator[Recorded]:
+    server = Recorded("after-v2.20")
+    yield server
+    server.close()
+
+
+def store(server: Recorded, **more: object) -> JaegerStore:
+    return JaegerStore(server.url, now_ns=lambda: NOW, **more)
+
+
+STORY = """\
+Lead lead_A
+2026-11-21 22:26:40.000 UTC, over 1 min, in lead-intake, lead-returns
+cost 0.02 USD, revenue 0.00 USD, margin -0.02 USD, returned 45.00 USD
+
+       0 ms  Premium Insurance Flow [lead-intake]   2.36 s
+      10 ms  ├─ Phone Intelligence                  245 ms
+     255 ms  │  └─ • enhancement.success  cache_hit=no cost=0.02 data_appended.phone_type=mobile
+     300 ms  ├─ deliver to Buyer One                2.00 s
+     300 ms  │  ├─ attempt 1                        900 ms  ✗ error, timeout
+     1.20 s  │  │  └─ • api.call.failed  error.type=Timeout wait_ms=500 will_retry=yes
+     1.70 s  │  ├─ attempt 2                        600 ms
+     2.29 s  │  └─ • delivery.accepted  revenue=45 currency=USD
+     2.35 s  ├─ • flow.completed  summary.final_outcome=delivered
+      1 min  └─ lead returned [lead-returns]         12 ms
+      1 min     └─ • lead.returned  returned 45.00 USD  duplicate  currency=USD
+"""
+
+
+def test_both_servers_tell_the_same_story(recorded: Recorded) -> None:
+    """The trace of the intake and, by its link, the one of the return a minute later, from either search."""
+    found = timeline(store(recorded), "lead_A")
+    assert _without_notes(found.text()) == STORY
+    assert [one.code for one in found.marks] == []
+    assert not found.complete
+    assert found.incomplete[0].startswith("Jaeger keeps finished spans")
+
+
+def _without_notes(text: str) -> str:
+    return text.partition("\n\n! ")[0] + "\n"
+
+
+def test_a_lead_that_is_not_there_is_an_empty_answer(recorded: Recorded) -> None:
+    found = store(recorded).lead("nobody")
+    assert (found.spans, found.events) == ([], [])
+
+
+def test_other_leads_are_filtered_out_where_the_server_ignored_attributes(newer: Recorded) -> None:
+    """A server between the two kinds answers every trace, whatever attributes were asked for."""
+    everything = newer.everything
+    newer.answer = lambda request: (
+        (200, everything) if "/api/v3/traces?" in request else Recorded.answer(newer, request)
+    )
+    asked = {lead: {span.trace_id[-2:] for span in store(newer).lead(lead).spans} for lead in ("lead_A", "lead_B", "x")}
+    assert asked == {"lead_A": {"01", "07"}, "lead_B": {"09"}, "x": set()}
+
+
+def test_a_window_that_hits_the_limit_is_split_until_all_of_it_was_seen(newer: Recorded) -> None:
+    """A server that gives one trace at a time still gives all of a lead's traces."""
+    key = newer.key('/api/v3/traces?query.attributes={"lead.id": "lead_A"}')
+    whole = newer.answers[key][1]["result"]["resourceSpans"]
+
+    def limited(request: str) -> tuple[int, object]:
+        query = parse_qs(urlsplit(request).query)
+        if newer.key(request) != key:
+            return Recorded.answer(newer, request)
+        low, high = query["query.startTimeMin"][0], query["query.startTimeMax"][0]
+        traces: dict[str, list] = {}
+        for one in whole:
+            span = one["scopeSpans"][0]["spans"][0]
+            if low <= _rfc3339(int(span["startTimeUnixNano"])) <= high:
+                traces.setdefault(span["traceId"], []).append(one)
+        if not traces:
+            return 404, {"error": {"httpCode": 404, "message": "No traces found"}}
+        first = sorted(traces)[: int(query["query.searchDepth"][0])]
+        ids = set(first)
+        return 200, {
+            "result": {"resourceSpans": [one for one in whole if one["scopeSpans"][0]["spans"][0]["traceId"] in ids]}
+        }
+
+    newer.answer = limited
+    found = store(newer, depth=2).lead("lead_A")
+    assert sorted({span.trace_id[-2:] for span in found.spans}) == ["01", "07"]
+    assert found.incomplete == []
+    assert len([one for one in newer.requests if "lead_A" in one]) > 1
+    once = store(newer, depth=1).lead("lead_A")
+    assert sorted({span.trace_id[-2:] for span in once.spans}) == ["01", "07"]
+    assert once.incomplete  # where one trace is at one moment, nobody can say whether it was the only one
+
+
+def _rfc3339(time_ns: int) -> str:
+    from leadtrace.store.jaeger_http import _rfc3339 as made
+
+    return made(time_ns)
+
+
+def test_a_trace_is_read_by_its_id_and_an_unknown_one_is_empty(older: Recorded, newer: Recorded) -> None:
+    of_older = store(older).trace("0a110000000000000000000000000001")
+    assert sorted(one.name for one in of_older.spans) == [
+        "Phone Intelligence",
+        "Premium Insurance Flow",
+        "attempt 1",
+        "attempt 2",
+        "deliver to Buyer One",
+    ]
+    assert [one.name for one in store(newer).trace("0a110000000000000000000000000007").events] == ["lead.returned"]
+    for server in (older, newer):
+        assert store(server).trace("0a1100000000000000000000000fffff").spans == []
+
+
+def test_the_older_form_holds_the_same_as_otlp(older: Recorded) -> None:
+    """Without v3 the same trace is read from the older form: names, ids, types and links, to the microsecond."""
+    exact = store(older).trace("0a110000000000000000000000000001")
+    older.answer = lambda request: (
+        (404, "404 page not found\n") if "/v3/" in request else Recorded.answer(older, request)
+    )
+    legacy = store(older).trace("0a110000000000000000000000000001")
+    assert _comparable(legacy.spans) == _comparable(exact.spans)
+    assert _comparable(legacy.events) == _comparable(exact.events)
+
+
+def _comparable(records: list) -> list:
+    return sorted(
+        (
+            one.name,
+            one.trace_id,
+            one.span_id,
+            getattr(one, "parent_span_id", ""),
+            getattr(one, "kind", 0),
+            getattr(one, "status", ""),
+            getattr(one, "status_message", ""),
+            sorted(one.attributes.items()),
+            sorted(one.resource.attributes.items()),
+            one.scope.name,
+            getattr(one, "start_ns", 0) // 1000,
+            getattr(one, "end_ns", 0) // 1000,
+            getattr(one, "time_ns", 0) // 1000,
+        )
+        for one in records
+    )
+
+
+def test_leads_and_events_are_found_by_what_spans_say(newer: Recorded) -> None:
+    """Where no service needs to be named, one search over the window has them all."""
+    newer.answers["/api/v3/traces",] = (200, newer.everything)
+    asked = store(newer)
+    rows = [(row.lead_id, row.outcome) for row in asked.leads(LeadFilter())]
+    assert sorted(rows) == [("lead_A", "delivered"), ("lead_B", "failed")]
+    assert [one.name for one in asked.events(EventFilter(names=["delivery.*"], lead_id="lead_A"))] == [
+        "delivery.accepted"
+    ]
+    assert [one.name for one in asked.events(EventFilter(names=["lead.returned"], limit=1))] == ["lead.returned"]
+
+
+def test_a_server_that_is_not_there_is_said_in_one_sentence() -> None:
+    with pytest.raises(SourceError, match=r"Jaeger at http://127\.0\.0\.1:1 cannot be reached"):
+        JaegerStore("jaeger://127.0.0.1:1").lead("lead_A")
+
+
+def test_a_server_that_refuses_is_quoted(newer: Recorded) -> None:
+    newer.answer = lambda request: (503, {"error": {"httpCode": 503, "message": "storage is down"}})
+    with pytest.raises(SourceError, match="storage is down"):
+        store(newer).lead("lead_A")
+
+
+@pytest.mark.parametrize("url", ["jaeger://", "jaeger://host:0", "jaeger://host:port", "jaeger://host?lookback=soon"])
+def test_a_url_that_names_no_server_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError):
+        JaegerStore(url)
