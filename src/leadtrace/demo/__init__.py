@@ -21,7 +21,7 @@ from leadtrace.errors import LeadtraceError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["Demo", "DemoError", "example_folder", "run"]
+__all__ = ["Demo", "DemoError", "environment", "example_folder", "run", "serving"]
 
 ENDING_S = 15
 """How long the server may take to commit what it accepted and end."""
@@ -68,11 +68,11 @@ def run(
     store = folder / "store.db"
     if store.exists():
         raise DemoError("the folder holds a store already; name one that does not", store=store)
-    environment = _environment(folder)
-    with _server(store, environment) as url:
+    settings = environment(folder)
+    with serving(store, settings) as url:
         say(f"leadtrace serve is running at {url}, store {store}")
         summary = folder / "summary.json"
-        _run_example(summary, environment | {"OTEL_EXPORTER_OTLP_ENDPOINT": url}, leads, seed, speed, say)
+        _run_example(summary, settings | {"OTEL_EXPORTER_OTLP_ENDPOINT": url}, leads, seed, speed, say)
     return Demo(store, json.loads(summary.read_text(encoding="utf-8")))
 
 
@@ -85,25 +85,25 @@ def example_folder() -> Path:
     raise DemoError("the example pipeline is not installed; get leadtrace from a wheel, or run in a checkout")
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    """Ours without any setting of telemetry: the demo sends to its own server and leaves nothing outside its folder."""
+def environment(folder: Path) -> dict[str, str]:
+    """Our variables without any setting of telemetry: a demo sends to its own server, and all it keeps is in its folder."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "LEADTRACE_"))}
     return kept | {
-        "LEADTRACE_JOURNAL": str(folder / "journal"),
+        "LEADTRACE_JOURNAL": "off",
         "LEADTRACE_KEY": str(folder / "key"),
         "PYTHONUNBUFFERED": "1",
     }
 
 
 @contextmanager
-def _server(store: Path, environment: Mapping[str, str]) -> Iterator[str]:
+def serving(store: Path, settings: Mapping[str, str]) -> Iterator[str]:
     """`leadtrace serve` on free ports; gives its HTTP address, and ends it in good order."""
     ports = ["--grpc-port", "0", "--http-port", "0"]
     log = store.with_name("serve.log")
     with log.open("w", encoding="utf-8") as errors:
         server = subprocess.Popen(  # noqa: S603 - our own program, with arguments made here
             [sys.executable, "-c", _LEADTRACE, "serve", *ports, "--store", str(store)],
-            env=dict(environment),
+            env=dict(settings),
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -127,14 +127,14 @@ def _server(store: Path, environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def _run_example(
-    summary: Path, environment: Mapping[str, str], leads: int, seed: int, speed: float, say: Callable[[str], None]
+    summary: Path, settings: Mapping[str, str], leads: int, seed: int, speed: float, say: Callable[[str], None]
 ) -> None:
     log = summary.with_name("example.log")
     asked = ["--leads", str(leads), "--seed", str(seed), "--speed", str(speed), "--summary", str(summary)]
     with log.open("w", encoding="utf-8") as errors:
         example = subprocess.Popen(  # noqa: S603 - as above
             [sys.executable, "-c", _EXAMPLE, str(example_folder()), *asked],
-            env=dict(environment),
+            env=dict(settings),
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
