@@ -314,10 +314,8 @@ def judgement(handle: Handle, happened: Happened) -> Ending:
     if happened.how == "expected":
         reason = happened.message or happened.type
         return Ending(no, {**fields, "reason": reason}, {"leadtrace.expected": happened.type}, True)
-    if happened.how in ("raised", "timed_out"):
+    if happened.how in ("raised", "timed_out", "cancelled"):
         return operation(handle, happened)
-    if happened.how == "cancelled":
-        return Ending(f"{word}.cancelled", {**fields, "reason": happened.reason})
     passed = handle.options.get("judged")
     if passed is None:
         passed = True

@@ -104,7 +104,7 @@ KINDS: dict[str, WordKind] = {
         WordKind(
             "validation",
             "operation.started",
-            ("validation.passed", "validation.failed", "validation.cancelled", "operation.failed"),
+            ("validation.passed", "validation.failed", "operation.failed", "operation.cancelled"),
             endings.judgement,
             (),
             frozenset({"passed", "reason"}),
@@ -112,7 +112,7 @@ KINDS: dict[str, WordKind] = {
         WordKind(
             "rule",
             "operation.started",
-            ("rule.satisfied", "rule.rejected", "rule.cancelled", "operation.failed"),
+            ("rule.satisfied", "rule.rejected", "operation.failed", "operation.cancelled"),
             endings.judgement,
             (),
             frozenset({"passed", "reason"}),
