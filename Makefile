@@ -1,0 +1,57 @@
+# One command each; every one does its own set-up. `make help` lists them.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+RUN := $(BIN)/python -m
+# Two cores are what CI has.
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint types unit e2e servers bench docs format clean
+
+help: ## What there is
+	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "leadtrace needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; set PYTHON=")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo 'installing into $(VENV) (about a minute the first time) …'
+	@$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+install: $(VENV)/.installed ## A virtual environment with everything in it
+
+demo: install ## The example pipeline, the server, the first timelines
+	@$(BIN)/leadtrace demo
+
+test: install lint types unit ## What must pass before anything lands
+
+lint: install
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/lint-imports --no-cache | tail -n 12
+
+types: install
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/pyright --warnings
+
+unit: install
+	@$(RUN) pytest -n $(JOBS) --dist loadfile
+
+servers: ## Build the real Collector and Jaeger (minutes the first time, then reused)
+	@scripts/real-servers.sh
+
+e2e: install servers ## The example through the real Collector, Jaeger and server
+	@$(RUN) pytest tests/e2e
+
+bench: install ## The ratios of bench/RESULTS.md, made anew
+	@$(BIN)/python bench/words.py
+
+docs: install ## Write anew what is generated from the catalogue
+	@$(BIN)/leadtrace catalogue --write docs
+
+format: install ## Put the code into its form
+	@$(BIN)/ruff check --quiet --fix . && $(BIN)/ruff format --quiet .
+
+clean: ## Remove what the commands above made, the servers' cache aside
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .demo
