@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["STATEMENTS", "URLS", "without_literals", "without_query"]
+__all__ = ["MACHINES", "STATEMENTS", "URLS", "without_literals", "without_query"]
 
 URLS = frozenset(
     {
@@ -22,6 +22,10 @@ URLS = frozenset(
         "url.query",
     }
 )
+MACHINES = frozenset(
+    {"destination.address", "network.local.address", "network.peer.address", "server.address", "source.address"}
+)
+"""Addresses that are no person's; `client.address` may be one's."""
 STATEMENTS = frozenset({"db.query.text", "db.statement"})
 
 _GONE = "REDACTED"  # the semantic conventions' own word for it

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from leadtrace.otlp.allowed import Allow, Allowed
 from leadtrace.otlp.contacts import Contact, is_contact, is_plain, may_hold_contact, replace_contacts
 from leadtrace.otlp.facets import domain_of, normal_email, normal_phone, phone_facets
-from leadtrace.otlp.foreign import STATEMENTS, URLS, without_literals, without_query
+from leadtrace.otlp.foreign import MACHINES, STATEMENTS, URLS, without_literals, without_query
 from leadtrace.otlp.personal import Sort, personal_names, personal_values, plain_name, sort_of
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ class Redactor:
         if declared is not None and declared.personal:
             return _How.HASH, declared.personal
         fixed = declared is not None and not declared.attribute.endswith(".*")
-        if last in self.personal and not fixed:
+        if last in self.personal and not fixed and attribute not in MACHINES:
             return _How.HASH, sort_of(last)
         if _id(attribute) or attribute == "tenant_key" or (declared is not None and declared.values):
             return _How.SPARE, "personal"
@@ -298,7 +298,7 @@ def _without_values(text: str, values: tuple[str, ...], stand_in: Callable[[str]
     ways: dict[str, str] = {}
     for value in values:
         quoted = urllib.parse.quote(value, errors="replace"), urllib.parse.quote_plus(value, errors="replace")
-        for way in (value, repr(value)[1:-1], json.dumps(value)[1:-1], *quoted):
+        for way in (value, repr(value)[1:-1], value.replace("'", "\\'"), json.dumps(value)[1:-1], *quoted):
             if way and way.casefold() in lowered:
                 ways.setdefault(way, value)
     if not ways:
@@ -313,4 +313,4 @@ def _whole_word(text: str) -> str:
     """A pattern that finds the text where it is no part of a longer word; scripts without blanks know no such thing."""
     if any(one > "\u2e7f" for one in text):
         return re.escape(text)
-    return rf"(?<![^\W_]){re.escape(text)}(?![^\W_])"
+    return rf"(?:(?<![^\W_])|(?<=%[0-9A-Fa-f]{{2}})){re.escape(text)}(?![^\W_])"
