@@ -107,23 +107,27 @@ def ask(*arguments: str) -> tuple[int, str]:
 def test_the_command_tells_one_event_whole() -> None:
     assert ask("system.cache.hit") == (
         0,
-        ("system.cache.hit  (milestone, the span-events document)\n"
-        "A cache had the answer.\n"
-        "An exception from the naming rule: the span-events document's own name; `hit` is its own past tense, "
-        "and reads as a noun beside `miss`.\n"
-        "\n"
-        "cache.name    cache_name    string       Which cache.\n"
-        "cache.age_ms  cache_age_ms  double [ms]  How old what was found is.\n"),
+        (
+            "system.cache.hit  (milestone, the span-events document)\n"
+            "A cache had the answer.\n"
+            "An exception from the naming rule: the span-events document's own name; `hit` is its own past tense, "
+            "and reads as a noun beside `miss`.\n"
+            "\n"
+            "cache.name    cache_name    string       Which cache.\n"
+            "cache.age_ms  cache_age_ms  double [ms]  How old what was found is.\n"
+        ),
     )
 
 
 def test_the_command_lists_a_namespace() -> None:
     assert ask("rule") == (
         0,
-        ("judgement: what was checked about a lead, and its answer.\n"
-        "  rule.satisfied                       success          The lead meets the rule.\n"
-        "  rule.rejected                        rejection        "
-        "The lead does not meet the rule: a valid answer, not a failure of the check.\n"),
+        (
+            "judgement: what was checked about a lead, and its answer.\n"
+            "  rule.satisfied                       success          The lead meets the rule.\n"
+            "  rule.rejected                        rejection        "
+            "The lead does not meet the rule: a valid answer, not a failure of the check.\n"
+        ),
     )
 
 
