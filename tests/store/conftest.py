@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 import uvicorn
 
 from leadtrace.otlp.records import EventRecord, Resource, Scope, SpanRecord, Value
 from leadtrace.store.embedded import EmbeddedStore
-from leadtrace.store.interface import Source
 from leadtrace.store.served import ServedStore
 from leadtrace.web.app import web_app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from leadtrace.store.interface import Source
 
 Opening: TypeAlias = (
     "Callable[[Path, Sequence[SpanRecord], Sequence[EventRecord]], contextlib.AbstractContextManager[Source]]"

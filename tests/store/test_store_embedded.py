@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import apsw
 import orjson
@@ -20,11 +21,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from leadtrace.errors import SourceError, StoreDamagedError, StoreLockedError
-from leadtrace.otlp.records import EventRecord, SpanRecord
 from leadtrace.store import file as store_file
 from leadtrace.store.append import Appended
 from leadtrace.store.embedded import EmbeddedStore
 from leadtrace.store.interface import EventFilter, LeadFilter
+
+if TYPE_CHECKING:
+    from leadtrace.otlp.records import EventRecord, SpanRecord
 
 _spec = importlib.util.spec_from_file_location("store_conftest", Path(__file__).with_name("conftest.py"))
 made = sys.modules.setdefault("store_conftest", importlib.util.module_from_spec(_spec))
@@ -169,7 +172,7 @@ def test_what_is_odd_is_kept_as_it_came_with_its_marks(store):
     assert store.append(odd, []) == Appended(stored=4)
     assert store.append(odd, []) == Appended(repeated=4)
     assert sorted(repr(dataclasses.replace(one, arrival=0)) for one in store.lead("L1").spans) == sorted(map(repr, odd))
-    assert list(store.leads(LeadFilter()))[0].last_ns < 2**62  # not the wrong clock's time
+    assert next(store.leads(LeadFilter())).last_ns < 2**62  # not the wrong clock's time
 
 
 def test_a_lead_is_told_by_its_latest_state_and_outcome_in_any_order(tmp_path):
@@ -347,7 +350,8 @@ from leadtrace.store.embedded import EmbeddedStore
 store = EmbeddedStore.open({path!r}, write=True)
 for batch in range({batches}):
     spans = [a_span("s", batch, batch + 1, batch + 1, n + 1, attributes=lead(f"L{{batch}}")) for n in range(20)]
-    events = [an_event("e", batch, batch + 1, 1, attributes=lead(f"L{{batch}}", **{{"log.record.uid": uid(batch * 20 + n)}})) for n in range(20)]
+    uids = [{{"log.record.uid": uid(batch * 20 + n)}} for n in range(20)]
+    events = [an_event("e", batch, batch + 1, 1, attributes=lead(f"L{{batch}}", **one)) for one in uids]
     store.append(spans, events)
     print(batch, flush=True)
 """
