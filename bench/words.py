@@ -1,6 +1,6 @@
 """A decorated step beside the same made by hand with the SDK: what telling costs the caller, as ratios of one run.
 
-    python bench/words.py [--rounds 40] [--calls 200]
+    python bench/words.py [--rounds 30] [--calls 512]
 
 The task: one call of a function that does nothing, told as one span and two events (start and end), each event both as a
 log record and on the span. By hand that is `start_as_current_span`, `set_attributes`, 2 x `add_event` and 2 x
@@ -262,8 +262,10 @@ def _in_a_process(*arguments: str) -> Any:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="A decorated step beside the same by hand.")
-    parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--calls", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument(
+        "--calls", type=int, default=BATCH, help="a round; a multiple of 512 lets each round encode alike"
+    )
     parser.add_argument("--case", help=argparse.SUPPRESS)
     parser.add_argument("--same", type=json.loads, help=argparse.SUPPRESS)
     asked = parser.parse_args()

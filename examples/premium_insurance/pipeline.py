@@ -171,7 +171,7 @@ async def verify_identity(lead: Lead, partners: Partners) -> dict[str, Any]:
         lt.note(impact_used_defaults=True)
         lt.current().failed("Person not in database", category="data", subcategory="no_match", cost=0.05)
         return {}
-    return response.json()
+    return dict(response.json())
 
 
 @lt.fallback("assume the usual person", instead_of="Identity Verification")
@@ -188,7 +188,7 @@ async def match_address(lead: Lead, partners: Partners) -> dict[str, Any]:
     if response.status_code == 404:
         lt.current().failed("Address not found", category="data", subcategory="no_match")
         return {}
-    found = response.json()
+    found: dict[str, Any] = response.json()
     if found["match_confidence"] < 0.7:
         lt.emit(
             "low.confidence.detected",
@@ -228,7 +228,7 @@ async def enhance(lead: Lead, partners: Partners) -> dict[str, Any]:
 def rate_risk(lead: Lead, facts: dict[str, Any]) -> int:
     """From 0, a certain claim, to 100. An actuary's work: it computes, so it runs in a thread of its own."""
     best_age = {"auto": 45, "home": 50, "life": 30}[lead.product]
-    rating = 60 - abs(facts["age"] - best_age) // 2 + {"A": 25, "B": 15, "C": 5, "D": 0}[facts["financial_band"]]
+    rating: int = 60 - abs(facts["age"] - best_age) // 2 + {"A": 25, "B": 15, "C": 5, "D": 0}[facts["financial_band"]]
     rating += 10 * bool(facts["home_owner"]) - facts.get("risk_score", 50) // 5
     return max(0, min(100, rating))
 

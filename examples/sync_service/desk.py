@@ -48,7 +48,7 @@ class Desk:
             lt.move_to("declined", reason="not a loan that we broker", final=True)
             return False
         band = self.credit_band(enquiry)
-        taken = self.offer(enquiry, band)["taken"]
+        taken = bool(self.offer(enquiry, band)["taken"])
         lt.move_to("placed" if taken else "refused", final=True)
         return taken
 
