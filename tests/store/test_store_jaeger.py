@@ -47,7 +47,7 @@ class Recorded:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True)
         self.thread.start()
         self.url = f"jaeger://127.0.0.1:{self.server.server_port}"
 
@@ -112,17 +112,20 @@ Lead lead_A
 2026-11-21 22:26:40.000 UTC, over 1 min, in lead-intake, lead-returns
 cost 0.02 USD, revenue 0.00 USD, margin -0.02 USD, returned 45.00 USD
 
-       0 ms  Premium Insurance Flow [lead-intake]   2.36 s
+       0 ms  Premium Insurance Flow [lead-intake]   2.40 s
+       0 ms  ├─ • flow.started
       10 ms  ├─ Phone Intelligence                  245 ms
-     255 ms  │  └─ • enhancement.success  cache_hit=no cost=0.02 data_appended.phone_type=mobile
+     255 ms  │  └─ • enhancement.success
+             │          cache_hit=no cost=0.02 data_appended.phone_type=mobile tags=a, b
      300 ms  ├─ deliver to Buyer One                2.00 s
      300 ms  │  ├─ attempt 1                        900 ms  ✗ error, timeout
      1.20 s  │  │  └─ • api.call.failed  error.type=Timeout wait_ms=500 will_retry=yes
-     1.70 s  │  ├─ attempt 2                        600 ms
-     2.29 s  │  └─ • delivery.accepted  revenue=45 currency=USD
-     2.35 s  ├─ • flow.completed  summary.final_outcome=delivered
+     1.70 s  │  ├─ attempt 2                        590 ms
+     2.29 s  │  │  └─ • api.call.succeeded
+     2.29 s  │  └─ • delivery.accepted  currency=USD revenue=45
+     2.40 s  ├─ • flow.completed  currency=USD journey.margin=43.98 summary.steps_executed=3
       1 min  └─ lead returned [lead-returns]         12 ms
-      1 min     └─ • lead.returned  returned 45.00 USD  duplicate  currency=USD
+      1 min     └─ • lead.returned  returned 45.00 USD  currency=USD
 """
 
 
@@ -208,7 +211,7 @@ def test_a_trace_is_read_by_its_id_and_an_unknown_one_is_empty(older: Recorded, 
 
 
 def test_the_older_form_holds_the_same_as_otlp(older: Recorded) -> None:
-    """Without v3 the same trace is read from the older form: names, ids, types and links, to the microsecond."""
+    """Without v3 the same trace is read from the older form, to the microsecond; lists come as their JSON text."""
     exact = store(older).trace("0a110000000000000000000000000001")
     older.answer = lambda request: (
         (404, "404 page not found\n") if "/v3/" in request else Recorded.answer(older, request)
@@ -228,7 +231,10 @@ def _comparable(records: list) -> list:
             getattr(one, "kind", 0),
             getattr(one, "status", ""),
             getattr(one, "status_message", ""),
-            sorted(one.attributes.items()),
+            sorted(
+                (key, json.dumps(value, separators=(",", ":")) if isinstance(value, list) else value)
+                for key, value in one.attributes.items()
+            ),
             sorted(one.resource.attributes.items()),
             one.scope.name,
             getattr(one, "start_ns", 0) // 1000,
@@ -244,7 +250,7 @@ def test_leads_and_events_are_found_by_what_spans_say(newer: Recorded) -> None:
     newer.answers["/api/v3/traces",] = (200, newer.everything)
     asked = store(newer)
     rows = [(row.lead_id, row.outcome) for row in asked.leads(LeadFilter())]
-    assert sorted(rows) == [("lead_A", "delivered"), ("lead_B", "failed")]
+    assert sorted(rows) == [("lead_A", ""), ("lead_B", "")]
     assert [one.name for one in asked.events(EventFilter(names=["delivery.*"], lead_id="lead_A"))] == [
         "delivery.accepted"
     ]
