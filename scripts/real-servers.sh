@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds the real Jaeger and the real OpenTelemetry Collector from the lock files in tests/e2e/servers, once, into a cache
-# outside the tree, and prints the folder that holds the programs. What is there already is reused: the folder's name is a
-# hash of the lock files, so a changed lock file builds anew and an old build is never mistaken for a new one.
+# Builds the real Jaeger, OpenTelemetry Collector and Prometheus from the lock files in tests/e2e/servers, once, into a cache
+# outside the tree, and prints the folder that holds the programs. What is there already is reused: a program's name has a
+# hash of its lock files in it, so a changed lock file builds anew and an old build is never mistaken for a new one.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 locks="$here/tests/e2e/servers"
@@ -14,6 +14,10 @@ command -v go >/dev/null || { say "Go is needed to build the real servers (1.26 
 
 build_jaeger() { # $1: where the program goes
   (cd "$locks/jaeger" && GOFLAGS=-mod=readonly go build -trimpath -ldflags='-s -w' -o "$1" github.com/jaegertracing/jaeger/cmd/jaeger)
+}
+
+build_prometheus() {
+  (cd "$locks/prometheus" && GOFLAGS=-mod=readonly go build -trimpath -ldflags='-s -w' -o "$1" github.com/prometheus/prometheus/cmd/prometheus)
 }
 
 build_otelcol() {
@@ -31,7 +35,7 @@ build_otelcol() {
 mkdir -p "$cache"
 exec 9>"$cache/.lock"
 flock 9   # two runs at once build one after the other; the second finds what the first made
-for server in jaeger otelcol; do
+for server in jaeger otelcol prometheus; do
   key=$(cat "$locks/$server"/* | sha256sum | cut -c1-12)
   target="$cache/$server-$key"
   if [ ! -x "$target" ]; then

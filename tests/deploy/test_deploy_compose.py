@@ -57,6 +57,15 @@ def test_jaegers_version_is_the_one_that_the_tests_build() -> None:
     assert SERVICES["jaeger"]["image"] == f"jaegertracing/jaeger:2.{int(locked[1]) - 63}.{locked[2]}"
 
 
+def test_prometheuss_version_is_the_one_that_the_tests_build() -> None:
+    """Its Go module counts v3.5.0 as v0.305.0."""
+    text = (LOCKS / "prometheus" / "go.mod").read_text()
+    locked = re.search(r"github\.com/prometheus/prometheus v0\.(\d)(\d\d)\.(\d+)", text)
+    assert locked
+    tag = f"v{locked[1]}.{int(locked[2])}.{locked[3]}"
+    assert SERVICES["prometheus"]["image"] == f"prom/prometheus:{tag}"
+
+
 def test_the_collector_has_every_component_that_its_configuration_names() -> None:
     """…in the build that the tests run; the contrib image has them all."""
     config = yaml.safe_load((ROOT / "collector-config.yaml").read_text())

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -185,6 +186,27 @@ class Collector(Server):
             env["LEADTRACE_TOKEN"] = token
         argv = [programs() / "otelcol", "--config", ROOT / "collector-config.yaml"]
         super().__init__("collector", argv, env, folder=folder, health=f"http://127.0.0.1:{health}/")
+
+
+class Prometheus(Server):
+    """deploy/prometheus.yml in the real Prometheus, with the test's Collector in place of deploy/targets.yml."""
+
+    def __init__(self, folder: Path, collector: Collector) -> None:
+        (port,) = free_ports(1)
+        self.url = f"http://127.0.0.1:{port}"
+        config = folder / "prometheus.yml"
+        config.symlink_to(ROOT / "deploy" / "prometheus.yml")
+        targets = [urllib.parse.urlsplit(url).netloc for url in (collector.metrics, collector.own_metrics)]
+        (folder / "targets.yml").write_text(json.dumps([{"targets": targets}]))
+        argv = [programs() / "prometheus", f"--config.file={config}", f"--web.listen-address=127.0.0.1:{port}"]
+        argv.append(f"--storage.tsdb.path={folder / 'prometheus-data'}")
+        super().__init__("prometheus", argv, clean_environment(), folder=folder, health=f"{self.url}/-/ready")
+
+    def ask(self, query: str) -> list[dict[str, Any]]:
+        """The samples that a PromQL expression has now."""
+        answer = fetch_json(f"{self.url}/api/v1/query?{urllib.parse.urlencode({'query': query})}")
+        found: list[dict[str, Any]] = answer["data"]["result"]
+        return found
 
 
 class Serve(Server):
