@@ -35,16 +35,16 @@ class ExampleRun:
         return summary
 
 
-def start_example(folder: Path, otlp_http: str, *, leads: int, seed: int = 7, speed: float = 10) -> ExampleRun:
-    """The first so many of the committed leads, sent to the OTLP/HTTP endpoint given."""
+def start_example(folder: Path, endpoint: str, *, leads: int, protocol: str, speed: float = 10) -> ExampleRun:
+    """The first so many of the committed leads, sent to the OTLP endpoint given."""
     env = clean_environment() | {
         "PYTHONPATH": str(ROOT / "src"),
-        "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_http,
-        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
         "LEADTRACE_JOURNAL": "off",
         "LEADTRACE_KEY": str(folder / "key"),
     }
-    argv = [sys.executable, "-m", "examples.premium_insurance", "--leads", str(leads), "--seed", str(seed)]
+    argv = [sys.executable, "-m", "examples.premium_insurance", "--leads", str(leads)]
     argv += ["--speed", str(speed), "--summary", str(folder / "summary.json")]
     with (folder / "example.log").open("wb") as log:
         process = subprocess.Popen(argv, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -1,4 +1,4 @@
-"""While the example runs, the Collector is killed with -9 and comes back, and `leadtrace serve` goes away for a while.
+"""While the example runs, over gRPC, the Collector is killed with -9 and comes back, and `leadtrace serve` is away.
 
 Nothing is lost that the Collector accepted, and nothing at all that the process recorded, because its sender keeps what
 was not acknowledged; what is sent twice is stored once.
@@ -45,7 +45,7 @@ def survived(folder: Path, running: Running) -> tuple[Serve, Jaeger, dict[str, A
     running.start(serve)
     collector = Collector(folder, jaeger_otlp=jaeger.otlp, leadtrace_url=serve.url, token=Serve.TOKEN)
     running.start(collector)
-    example = start_example(folder, collector.otlp_http, leads=LEADS, speed=4)
+    example = start_example(folder, collector.otlp_grpc, leads=LEADS, protocol="grpc", speed=4)
     wait_until("the first events stored", lambda: serve.store.exists() and len(stored(serve)) > 50)
 
     serve.stop()

@@ -68,7 +68,7 @@ def told(folder: Path, running: Running) -> Told:
     running.start(serve)
     collector = Collector(folder, jaeger_otlp=jaeger.otlp, leadtrace_url=serve.url, token=Serve.TOKEN)
     running.start(collector)
-    example = start_example(folder, collector.otlp_http, leads=LEADS)
+    example = start_example(folder, collector.otlp_http, leads=LEADS, protocol="http/protobuf")
     summary = example.finish()
     wait_until("all that was accepted is handed on", lambda: handed_on(collector))
     return Told(collector, jaeger, serve, example, summary)
@@ -238,6 +238,13 @@ def test_no_contact_data_of_any_lead_is_found_anywhere(told: Told) -> None:
         places[f"{server.name}'s log"] = server.log.read_text(errors="replace")
     for place, text in places.items():
         assert {value for value in personal if value in text} == set(), f"in {place}"
+
+
+def test_the_second_net_had_nothing_to_catch(told: Told) -> None:
+    """leadtrace had redacted it all, and nothing of its own was taken for contact data."""
+    masked = [event for event in told.events if "****" in json.dumps(event)]
+    assert masked == []
+    assert [span.name for span in told.spans if "****" in json.dumps([span.name, span.tags])] == []
 
 
 def test_nobody_complains(told: Told) -> None:
