@@ -17,8 +17,10 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 
 from leadtrace.errors import OtlpError
 from leadtrace.otlp import decode as decode_module
-from leadtrace.otlp.decode import TooManyRecordsError, decode_logs, decode_traces
+from leadtrace.otlp import framing
+from leadtrace.otlp.decode import decode_logs, decode_traces
 from leadtrace.otlp.decode_json import decode_logs_json, decode_traces_json
+from leadtrace.otlp.framing import TooManyRecordsError
 from leadtrace.otlp.records import EventRecord, Link, Resource, Scope, SpanRecord
 
 NOW = 1_790_000_000_000_000_000
@@ -362,6 +364,32 @@ def test_more_records_than_are_taken_at_once_are_refused_before_they_are_made(mo
         decode_traces(body, NOW)
     with pytest.raises(TooManyRecordsError):
         decode_logs(body, NOW)
+    with pytest.raises(TooManyRecordsError):  # the events of a span count too
+        decode_traces(_field(1, _field(2, _field(2, _field(11, b"") * 100))), NOW)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        _field(9, b"") * 101,
+        _field(11, _field(3, b"") * 101),
+        _field(13, _field(4, _field(2, _field(5, _field(1, b"") * 101)))),
+        _field(9, _field(2, _field(6, _field(1, b"") * 101))),
+    ],
+    ids=["attributes", "attributes of an event", "a list on a link", "a map"],
+)
+def test_more_parts_of_one_record_than_are_taken_are_refused_before_they_are_made(record, monkeypatch):
+    monkeypatch.setattr(framing, "MAX_RECORDS", 100)
+    monkeypatch.setattr(framing, "_LARGE", 50)
+    with pytest.raises(TooManyRecordsError):
+        decode_traces(_field(1, _field(2, _field(2, record))), NOW)
+
+
+def test_a_long_text_is_no_matter(monkeypatch):
+    monkeypatch.setattr(framing, "MAX_RECORDS", 100)
+    text = _field(9, _field(1, b"k") + _field(2, _field(1, b"x" * 100_000)))
+    (span,) = decode_traces(_field(1, _field(2, _field(2, text))), NOW)
+    assert span.attributes == {"k": "x" * 100_000}
 
 
 _values = st.recursive(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def serve(host: str, grpc_port: int, http_port: int, store: Path | None, token_f
         token = _read_token(token_file) if token_file else settings.token
         if not token and not is_loopback(host):
             raise SettingsError(_UNGUARDED.format(host=host))
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # or gRPC writes lines of its own beside our one
         from leadtrace.cli.serving import serve_until_stopped
 
         asyncio.run(serve_until_stopped(host, grpc_port, http_port, settings.store, token))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from typing import TYPE_CHECKING
@@ -49,6 +50,10 @@ async def serve_until_stopped(host: str, grpc_port: int, http_port: int, path: P
 
     Raises SourceError where the store cannot be opened, SettingsError where a port cannot be had.
     """
+    # Records are made by the hundred thousand and have no cycles: at its own pace the collector would take a fifth of
+    # the time, looking for some.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -20,6 +20,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource as ResourceMes
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from leadtrace.errors import OtlpError
+from leadtrace.otlp.framing import MAX_RECORDS, TooManyRecordsError, check_parts, fields
 from leadtrace.otlp.records import EventRecord, Link, Resource, Scope, SpanRecord, Value
 
 if TYPE_CHECKING:
@@ -27,16 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FUTURE_NS",
-    "MAX_RECORDS",
-    "TooManyRecordsError",
     "decode_logs",
     "decode_traces",
     "event_marks",
     "span_marks",
 ]
-
-MAX_RECORDS: Final = 200_000
-"""Spans, span events and log records in one request. Real senders stay below a tenth of it."""
 
 FUTURE_NS: Final = 600 * 1_000_000_000
 """How far ahead of the receiver's clock a time may be before it is marked: more than clocks differ."""
@@ -44,26 +40,22 @@ FUTURE_NS: Final = 600 * 1_000_000_000
 _STATUS: Final[dict[int, Literal["unset", "ok", "error"]]] = {1: "ok", 2: "error"}
 
 
-class TooManyRecordsError(OtlpError):
-    """A request holds more records than are taken at once; the same records in several requests are welcome."""
-
-    def __init__(self) -> None:
-        super().__init__(f"more than {MAX_RECORDS:,} records in one request: send smaller batches")
-
-
 def decode_traces(body: bytes, now_ns: int | None = None) -> list[SpanRecord]:
     """The spans of an ExportTraceServiceRequest, each with its events; raises OtlpError where the bytes are not one."""
     latest = (time.time_ns() if now_ns is None else now_ns) + FUTURE_NS
     found: list[SpanRecord] = []
+    count = 0
     try:
-        for resource, scope, record in _records(body):
-            found.append(_span(Span.FromString(record), resource, scope, latest))
+        for resource, scope, record in _records(body, "span"):
+            message = Span.FromString(record)
+            count += 1 + len(message.events)
+            if count > MAX_RECORDS:
+                raise TooManyRecordsError
+            found.append(_span(message, resource, scope, latest))
     except (DecodeError, RecursionError) as cause:
         raise OtlpError(
             "not an OTLP trace request: its protobuf does not decode", cause=str(cause) or repr(cause)
         ) from cause
-    if len(found) + sum(len(one.events) for one in found) > MAX_RECORDS:
-        raise TooManyRecordsError
     return found
 
 
@@ -72,7 +64,8 @@ def decode_logs(body: bytes, now_ns: int | None = None) -> list[EventRecord]:
     latest = (time.time_ns() if now_ns is None else now_ns) + FUTURE_NS
     try:
         return [
-            _log(LogRecord.FromString(record), resource, scope, latest) for resource, scope, record in _records(body)
+            _log(LogRecord.FromString(record), resource, scope, latest)
+            for resource, scope, record in _records(body, "log")
         ]
     except (DecodeError, RecursionError) as cause:
         raise OtlpError(
@@ -104,73 +97,27 @@ def event_marks(event: EventRecord, latest: int) -> tuple[str, ...]:
 
 # --- the outer levels -------------------------------------------------------------------------------------------------
 
-_LENGTH_DELIMITED: Final = 2
 
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    try:
-        while True:
-            byte = data[at]
-            at += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value, at
-            shift += 7
-            if shift > 63:
-                raise DecodeError("a number of more than ten bytes")
-    except IndexError:
-        raise DecodeError("the message ends within a number") from None
-
-
-def _fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """The length-delimited fields of a message: number, and where their content begins and ends; others are skipped."""
-    at = start
-    while at < end:
-        tag = data[at]
-        if tag < 0x80:
-            at += 1
-        else:
-            tag, at = _varint(data, at)
-        wire, number = tag & 7, tag >> 3
-        if number == 0:
-            raise DecodeError("a field numbered 0")
-        if wire == _LENGTH_DELIMITED:
-            size, at = _varint(data, at)
-            stop = at + size
-            if stop > end:
-                raise DecodeError("a field ends beyond its message")
-            yield number, at, stop
-            at = stop
-        elif wire == 0:
-            _, at = _varint(data, at)
-        elif wire in (1, 5):
-            at += 8 if wire == 1 else 4
-        else:
-            raise DecodeError(f"wire type {wire}")
-        if at > end:
-            raise DecodeError("a field ends beyond its message")
-
-
-def _records(body: bytes) -> Iterator[tuple[Resource, Scope, bytes]]:
+def _records(body: bytes, what: Literal["span", "log"]) -> Iterator[tuple[Resource, Scope, bytes]]:
     """Each record's bytes with its resource and scope; those are shared objects, one per group."""
     count = 0
-    for number, start, end in _fields(body, 0, len(body)):
+    for number, start, end in fields(body, 0, len(body)):
         if number != 1:
             continue
         resource_bytes, url, groups = b"", b"", []
-        for field, begin, stop in _fields(body, start, end):
+        for field, begin, stop in fields(body, start, end):
             if field == 1:  # a message field that comes twice is merged: so the bytes, put together, mean
                 resource_bytes += body[begin:stop]
             elif field == 2:
                 groups.append((begin, stop))
             elif field == 3:
                 url = body[begin:stop]
+        check_parts(resource_bytes, "resource")
         message = ResourceMessage.FromString(resource_bytes)
         resource = Resource(_attributes(message.attributes), _text(url))
         for begin, stop in groups:
             scope_bytes, url, records = b"", b"", []
-            for field, first, last in _fields(body, begin, stop):
+            for field, first, last in fields(body, begin, stop):
                 if field == 2:
                     records.append((first, last))
                 elif field == 1:
@@ -180,10 +127,11 @@ def _records(body: bytes) -> Iterator[tuple[Resource, Scope, bytes]]:
             count += len(records)
             if count > MAX_RECORDS:
                 raise TooManyRecordsError
+            check_parts(scope_bytes, "scope")
             told = InstrumentationScope.FromString(scope_bytes)
             scope = Scope(told.name, told.version, _attributes(told.attributes), _text(url))
             for first, last in records:
-                yield resource, scope, body[first:last]
+                yield resource, scope, check_parts(body[first:last], what)
 
 
 def _text(raw: bytes) -> str:

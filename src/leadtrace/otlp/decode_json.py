@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import orjson
 
 from leadtrace.errors import OtlpError
-from leadtrace.otlp.decode import FUTURE_NS, MAX_RECORDS, TooManyRecordsError, event_marks, span_marks
+from leadtrace.otlp.decode import FUTURE_NS, event_marks, span_marks
+from leadtrace.otlp.framing import MAX_RECORDS, TooManyRecordsError
 from leadtrace.otlp.records import EventRecord, Link, Resource, Scope, SpanRecord, Value
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 from leadtrace.errors import LeadtraceError, OtlpError, SourceError
-from leadtrace.otlp.decode import TooManyRecordsError, decode_logs, decode_traces
+from leadtrace.otlp.decode import decode_logs, decode_traces
 from leadtrace.otlp.decode_json import decode_logs_json, decode_traces_json
+from leadtrace.otlp.framing import TooManyRecordsError
 from leadtrace.store.append import Appended
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import grpc
 import grpc.aio
 
 from leadtrace.errors import OtlpError
-from leadtrace.otlp.decode import TooManyRecordsError
+from leadtrace.otlp.framing import TooManyRecordsError
 from leadtrace.receiver.intake import MAX_BODY, BusyError, Intake, SignalName, TooLargeError, UnavailableError
 from leadtrace.receiver.status import RESOURCE_EXHAUSTED, UNAVAILABLE, retry_details
 

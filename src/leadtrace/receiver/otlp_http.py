@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from leadtrace.errors import OtlpError
-from leadtrace.otlp.decode import TooManyRecordsError
+from leadtrace.otlp.framing import TooManyRecordsError
 from leadtrace.receiver.intake import MAX_BODY, BusyError, Encoding, Intake, SignalName, TooLargeError, UnavailableError
 from leadtrace.receiver.status import INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE, status_body
 

@@ -229,7 +229,7 @@ class _Batch:
         rows = [self._span_row(one) for one in spans]
         stored = store.many(_SPAN, rows)
         told.stored += stored
-        there_before = frozenset[int]()
+        there_before: set[int] = set()
         if stored < len(rows):
             new_ones = store.execute(
                 "SELECT arrival FROM spans WHERE arrival BETWEEN ? AND ?", (rows[0][0], rows[-1][0])
@@ -290,7 +290,7 @@ class _Batch:
         elif lead or others:
             trace = self._store.trace(b"", f"lead:{lead or others[0]}")
         else:
-            trace = self._store.trace(b"", f"run:{run_id}" if run_id else "")
+            trace = self._store.trace(b"", f"run:{run_id!s}" if run_id else "")
         if lead:
             self._lead_traces.add((lead, trace))
         if run_id:
