@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Literal, Self, TypeAlias, dataclass_transform
 
 from leadtrace.errors import CatalogueError
 
-__all__ = ["Event", "EventSpec", "FieldSpec", "Kind", "declared", "field", "lookup"]
+__all__ = ["Event", "EventSpec", "FieldSpec", "Kind", "declared", "field", "lookup", "undeclared"]
 
 FieldType: TypeAlias = Literal[
     "string", "int", "double", "boolean", "string[]", "int[]", "double[]", "boolean[]", "map"
@@ -164,7 +164,7 @@ _TYPES: dict[str, FieldType] = {
 }
 
 _ABSENT = object()
-_RESERVED = frozenset({"attributes", "event_name", "spec"})
+_RESERVED = frozenset({"attributes", "event_name", "lead_id", "span_id", "spec", "time_ns", "trace_id", "uid"})
 
 _events: dict[str, EventSpec] = {}
 _attributes: dict[str, tuple[FieldType, str, str]] = {}  # attribute -> type, unit, the event that declared it first
@@ -181,6 +181,7 @@ class Event:
     _own: ClassVar[dict[str, _Declared]] = {}
     _types: ClassVar[dict[str, FieldType]] = {}
     _rest: Mapping[str, object] = MappingProxyType({})
+    _told: tuple[int, str, str] = (0, "", "")
 
     def __init_subclass__(
         cls,
@@ -250,10 +251,36 @@ class Event:
                 found[spec.attribute] = value
         return found
 
+    @property
+    def lead_id(self) -> str:
+        """Of a recorded event: the lead that it belongs to; '' where it belongs to none."""
+        return str(self._rest.get("lead.id", ""))
+
+    @property
+    def uid(self) -> str:
+        """Of a recorded event: its identity, `log.record.uid`."""
+        return str(self._rest.get("log.record.uid", ""))
+
+    @property
+    def time_ns(self) -> int:
+        """Of a recorded event: when it happened, in Unix nanoseconds; 0 where it was not recorded yet."""
+        return self._told[0]
+
+    @property
+    def trace_id(self) -> str:
+        """Of a recorded event: its trace, 32 hex digits; '' where it has none."""
+        return self._told[1]
+
+    @property
+    def span_id(self) -> str:
+        """Of a recorded event: the span that it is on, 16 hex digits; '' where it is on none."""
+        return self._told[2]
+
     @classmethod
-    def read(cls, attributes: Mapping[str, object]) -> Self:
+    def read(cls, attributes: Mapping[str, object], *, time_ns: int = 0, trace_id: str = "", span_id: str = "") -> Self:
         """The event as recorded: its fields from their attributes; all else stays in `attributes` as it came."""
         event = object.__new__(cls)
+        event._told = (time_ns, trace_id, span_id)
         rest = dict(attributes)
         for keyword, spec in cls.spec.fields.items():
             if spec.type == "map":
@@ -269,6 +296,20 @@ class Event:
 
     def __repr__(self) -> str:
         return f"<{self.event_name} {self.attributes}>"
+
+
+def undeclared(name: str) -> type[Event]:
+    """A class for events of a name that nobody declared: it has no fields, and all they bring stays in `attributes`.
+
+    Nothing is registered: the name may still be declared later.
+    """
+
+    class UndeclaredEvent(Event):
+        """An event that nobody declared."""
+
+    empty: Mapping[str, FieldSpec] = MappingProxyType({})
+    UndeclaredEvent.spec = EventSpec(name, Kind.MILESTONE, "", empty, empty, "undeclared", True, "", UndeclaredEvent)
+    return UndeclaredEvent
 
 
 def _type_of(annotation: object, where: str) -> FieldType:
