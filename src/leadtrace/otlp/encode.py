@@ -12,7 +12,6 @@ never parses. What comes out parses equal to what the SDK's own exporter sends (
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from struct import Struct
 from typing import TYPE_CHECKING, Literal
 
@@ -30,6 +29,8 @@ _double = Struct("<d").pack
 _TIME = Struct("<BQ").pack  # a tag and its fixed64
 _MASK64 = (1 << 64) - 1
 _SMALL = [bytes((n,)) for n in range(128)]
+_TEXT = [bytes((0x12, n + 2, 0x0A, n)) for n in range(100)]
+"""Before a text of that many bytes: the frame of its AnyValue, and of the string in it."""
 
 
 def _varint(number: int) -> bytes:
@@ -54,19 +55,18 @@ def _utf8(text: str) -> bytes:
         return text.encode("utf-8", "backslashreplace")
 
 
-@lru_cache(maxsize=4096)
+_keys: dict[str, bytes] = {}
+_KEYS = 4096
+
+
 def _key(key: str) -> bytes:
-    return _framed(b"\x0a", _utf8(key))
-
-
-@lru_cache(maxsize=2048)
-def _short_text(text: str) -> bytes:
-    """A framed AnyValue of a short string: names, services, buyers and outcomes come again and again."""
-    return _framed(b"\x12", _framed(b"\x0a", _utf8(text)))
-
-
-_TRUE = b"\x12\x02\x10\x01"
-_FALSE = b"\x12\x02\x10\x00"
+    """A framed key: the same few hundred come again and again."""
+    found = _keys.get(key)
+    if found is None:
+        found = _framed(b"\x0a", _utf8(key))
+        if len(_keys) < _KEYS:
+            _keys[key] = found
+    return found
 
 
 def _value(value: object) -> bytes:
@@ -91,19 +91,31 @@ def _value(value: object) -> bytes:
 
 def _pair(key: str, value: object) -> bytes:
     """The body of a KeyValue."""
-    if isinstance(value, str) and len(value) < 48:
-        return _key(key) + _short_text(value)
-    if value is True or value is False:
-        return _key(key) + (_TRUE if value else _FALSE)
     return _key(key) + _framed(b"\x12", _value(value))
 
 
 def _pairs(tag: bytes, attributes: Mapping[str, object] | None) -> bytes:
+    """Each attribute as a framed KeyValue. The common cases are written out: this is the hot loop of every event."""
     if not attributes:
         return b""
     out = []
+    keys = _keys
     for key, value in attributes.items():
-        body = _pair(key, value)
+        head = keys.get(key) or _key(key)
+        kind = value.__class__
+        if kind is str:
+            try:
+                text = value.encode()  # type: ignore[attr-defined]
+            except UnicodeEncodeError:
+                text = _utf8(value)  # type: ignore[arg-type]
+            size = len(text)
+            body = head + (_TEXT[size] + text if size < 100 else _framed(b"\x12", _framed(b"\x0a", text)))
+        elif kind is float:
+            body = head + b"\x12\x09\x21" + _double(value)
+        elif kind is bool:
+            body = head + (b"\x12\x02\x10\x01" if value else b"\x12\x02\x10\x00")
+        else:
+            body = head + _framed(b"\x12", _value(value))
         size = len(body)
         out.append(tag + (_SMALL[size] if size < 128 else _varint(size)) + body)
     return b"".join(out)

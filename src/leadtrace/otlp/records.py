@@ -8,9 +8,11 @@ span 16), '' where there is none. Times are int Unix nanoseconds, 0 where unknow
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["EventRecord", "Link", "Resource", "Scope", "SpanRecord", "Value", "lead_ids_of"]
 

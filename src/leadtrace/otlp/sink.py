@@ -6,9 +6,11 @@ on disk tomorrow, a test's list in `capture()`. Whoever appends never learns whi
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 __all__ = ["NOWHERE", "Receipt", "Signal", "Sink"]
 

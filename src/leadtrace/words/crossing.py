@@ -180,7 +180,8 @@ class Arrival:
         fields: dict[str, Any] = {}
         for keyword in ("id", "name", "version"):
             if f"flow_{keyword}" in self._carried:
-                fields[keyword] = self._carried[f"flow_{keyword}"]
+                text = self._carried[f"flow_{keyword}"]
+                fields[keyword] = int(text) if keyword == "version" and text.isdigit() else text
         for keyword in ("source", "campaign", "campaign_group"):
             if f"flow_{keyword}" in self._carried:
                 fields[f"journey_{keyword}"] = self._carried[f"flow_{keyword}"]

@@ -138,7 +138,7 @@ def enhancement(handle: Handle, happened: Happened) -> Ending:
     if good:
         if explicit is None and charge is not None:
             fields["cost"] = 0.0 if cached else charge
-        if cached and charge is not None:
+        if cached and charge is not None and explicit is None:
             fields["cost_avoided"] = charge
         fields["outcome"] = "success"
         if answer is not None:

@@ -13,7 +13,7 @@ from leadtrace.words.guard import mistake, trouble
 from leadtrace.words.life import recorded_lead, switched_on
 from leadtrace.words.plan import refuse_reference
 from leadtrace.words.raised import fingerprint, qualified, scrubbed, unwrapped
-from leadtrace.words.tell import as_fields, event_span, resolve, tell
+from leadtrace.words.tell import as_fields, event_span, on_span, resolve, tell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,38 +83,41 @@ def _emit(
     of_lead = spec is None or bool(spec.lead)
     lead = recorded_lead(lead_id, whose) if lead_id is not None else here.lead_id if here is not None else ""
     at = _carrier(here, lead) if of_lead else here
-    if spec is not None and spec.lead is True and not lead and (here is None or here.run is None) and not _bulk(here):
+    if spec is not None and spec.needs_lead and not lead and (here is None or not (here.run or here.lead_ids)):
         mistake(
             f"no_lead:{name}", f"event {name!r} belongs to a lead and has none: pass lead_id=, or open a flow with one"
         )
         marks.append("no_lead")
-    span = None
+    span, now = None, 0
     if at is None and lead and of_lead and runtime.active().events != "logs":
-        span = event_span(name)
+        now = runtime.active().clock.now()
+        span = event_span(name, now)
     try:
         receipt, recorded = tell(
-            spec, name, resolved, at=at, lead=lead if of_lead else "", tenant=whose, span=span, marks=marks
+            spec,
+            name,
+            resolved,
+            at=at,
+            lead=lead if of_lead else "",
+            tenant=whose,
+            span=span,
+            time_ns=now,
+            marks=marks,
         )
+        if span is not None:
+            span.set_attributes(on_span(recorded))
     finally:
         if span is not None:
-            span.end()
+            span.end(now)
     _take(at, name, recorded)
     return receipt
-
-
-def _bulk(here: Handle | None) -> bool:
-    while here is not None:
-        if here.lead_ids:
-            return True
-        here = here.parent
-    return False
 
 
 def _carrier(here: Handle | None, lead: str) -> Handle | None:
     """The innermost open word of that lead; of a lead that is not known yet, the innermost word."""
     at = here
     while at is not None:
-        if not at.ended and (at.lead_id == lead or not lead):
+        if not at.ended and (not lead or at.lead_id == lead or lead in at.lead_ids):
             return at
         at = at.parent
     return None
@@ -167,7 +170,8 @@ def move_at(here: Handle | None, state: object, reason: str, final: bool, lead_i
     refuse_reference(state, "move_to")
     refuse_reference(reason, "move_to reason")
     to = clean(state)
-    lead = recorded_lead(lead_id) if lead_id is not None else here.lead_id if here is not None else ""
+    whose = str(tenant) if tenant is not None else here.tenant if here is not None else runtime.active().tenant
+    lead = recorded_lead(lead_id, whose) if lead_id is not None else here.lead_id if here is not None else ""
     states = here.states if here is not None else {}
     fields = {"from_": states.get(lead), "to": str(to), "reason": reason, "final": True if final else None}
     if here is not None:

@@ -46,6 +46,7 @@ class Handle:
         "arrival",
         "attempts_begun",
         "beneath_ns",
+        "bulk",
         "call",
         "context",
         "cpu_ns",
@@ -92,7 +93,10 @@ class Handle:
         self.run: Run | None = parent.run if parent is not None else None
         self.flow: Handle | None = parent.flow if parent is not None else None
         self.delivery: Handle | None = parent.delivery if parent is not None else None
-        self.lead_ids: tuple[str, ...] = ()
+        self.lead_ids: tuple[str, ...] = parent.lead_ids if parent is not None else ()
+        """The leads of a call that serves several, for it and all beneath; empty where there is one lead, or none."""
+        self.bulk = False
+        """Whether it named them itself: then it ends once for each."""
         self.states: dict[str, str] = parent.states if parent is not None else {}
         self.told: Told = parent.told if parent is not None else Told()
         self._lead = ""

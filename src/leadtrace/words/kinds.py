@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import SpanKind
 
@@ -47,6 +47,14 @@ class WordKind:
                 if one.by != "reader":
                     found.setdefault(keyword, one)
         return found
+
+    @cached_property
+    def keywords(self) -> dict[str, Any]:
+        """Every keyword that it knows: its fields, its options, and what all words take."""
+        known: dict[str, Any] = dict.fromkeys(
+            (*sorted(self.options), "lead_id", "lead_ids", "tenant", "expected", "attributes")
+        )
+        return {**known, **self.fields}
 
     def attribute(self, keyword: str) -> str:
         """The attribute of a keyword: a declared one's own, any other under the word's name."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from opentelemetry import context as otel
 from opentelemetry import trace
@@ -26,9 +26,10 @@ from leadtrace.words.crossing import Arrival
 from leadtrace.words.endings import Ending, Happened
 from leadtrace.words.guard import counts, mistake, trouble, warn_once
 from leadtrace.words.handle import Handle
+from leadtrace.words.onto_span import set_attributes
 from leadtrace.words.plan import Plan, refuse_reference
 from leadtrace.words.raised import cancelled, is_expected, qualified, scrubbed, tell_raised, unwrapped
-from leadtrace.words.summary import figures, flow_began, flow_ended
+from leadtrace.words.summary import figures, flow_began, flow_ended, flow_gone
 from leadtrace.words.tell import own_span, resolve, tell, tracer
 from leadtrace.words.timeouts import expired, timeouts_here
 from leadtrace.words.tries import Tries
@@ -36,7 +37,7 @@ from leadtrace.words.tries import Tries
 if TYPE_CHECKING:
     from leadtrace.otlp.records import Value
 
-__all__ = ["begin", "end", "identify", "note", "note_for", "personal_values", "switched_on"]
+__all__ = ["abandon", "begin", "end", "identify", "note", "note_for", "personal_values", "switched_on"]
 
 _OFF_PROVIDERS = ("ProxyTracerProvider", "NoOpTracerProvider")
 
@@ -63,12 +64,12 @@ def begin(
     handle = Handle(kind, plan.name, plan, parent)
     given = kwargs or {}
     handle.call = (args, given)
-    handle.timeouts = timeouts_here() if context is None else _timeouts_of(context)
+    handle.timeouts = timeouts_here(around)
     attributes: dict[str, Value] = dict(plan.static)
     missing = plan.read(plan.start_fields, args, given, None, lambda key, value: _put(attributes, key, value))
     options = handle.options = dict(plan.static_options)
     missing += plan.read(plan.start_options, args, given, None, options.__setitem__)
-    for wanted in ("lead_id", "tenant", "lead_ids"):
+    for wanted in ("tenant", "lead_id", "lead_ids"):  # a lead's hash is its tenant's
         if wanted in options:
             _belongs(handle, wanted, options.pop(wanted))
     start: dict[str, Value] = {}
@@ -91,18 +92,21 @@ def begin(
     if kind.word == "attempt":
         _begin_try(handle, attributes)
     _open_span(handle, around, links)
-    _say_start(handle, attributes, start, missing)
+    try:
+        _say_start(handle, attributes, start, missing)
+    except BaseException:
+        abandon(handle)
+        raise
     if handle.run is not None:
-        handle.run.open_words += 1
+        handle.run.opened()
     return handle
 
 
-def _timeouts_of(context: Context) -> Any:
-    token = otel.attach(context)
-    try:
-        return timeouts_here()
-    finally:
-        otel.detach(token)
+def abandon(handle: Handle) -> None:
+    """Close what a word holds open, without a word about it: telling it has failed."""
+    if handle.kind.word == "flow":
+        flow_gone(handle)
+    handle.span.end()
 
 
 def _put(attributes: dict[str, Value], key: str, value: object) -> None:
@@ -121,12 +125,14 @@ def _belongs(handle: Handle, what: str, value: object) -> None:
     if value is None or value == "":
         return
     if what == "lead_id":
-        handle._lead = recorded_lead(value, handle._tenant)
+        handle._lead = recorded_lead(value, handle.tenant)
+        handle.lead_ids = ()
     elif what == "tenant":
         handle._tenant = str(value)
     else:
         listed = list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]
-        handle.lead_ids = tuple(recorded_lead(one, handle._tenant) for one in listed)
+        handle.lead_ids = tuple(dict.fromkeys(recorded_lead(one, handle.tenant) for one in listed))
+        handle.bulk = True
 
 
 def recorded_lead(value: object, tenant: str = "") -> str:
@@ -239,20 +245,12 @@ def _say_start(handle: Handle, attributes: dict[str, Value], start: dict[str, Va
     handle.notes.update(attributes)  # everything said at the start stands on the end event and the span as well
     lead, tenant = handle.lead_id, handle.tenant
     marks = [f"missing:{name}" for name in missing]
-    _, recorded = tell(
-        spec, kind.start, said, at=handle, lead=lead, tenant=tenant, time_ns=handle.started_ns, marks=marks
-    )
+    tell(spec, kind.start, said, at=handle, lead=lead, tenant=tenant, time_ns=handle.started_ns, marks=marks)
     if kind.word == "fallback":
         extra, fields = resolve(
             "fallback.used", {"name": handle.name, "instead_of": handle.options.get("instead_of")}, []
         )
         tell(extra, "fallback.used", fields, at=handle, lead=lead, tenant=tenant)
-    if handle.span.is_recording():
-        shown = {key: flat(value) for key, value in recorded.items() if key not in _NOT_ON_SPANS}
-        handle.span.set_attributes(shown)
-
-
-_NOT_ON_SPANS = frozenset({"log.record.uid", "leadtrace.kind", "leadtrace.marks"})
 
 
 # -- the end
@@ -444,7 +442,7 @@ def _say_end(handle: Handle, ending: Ending, marks: list[str], now_mono: int) ->
         marks = list(dict.fromkeys(marks))
     ended_ns = handle.started_ns + (now_mono - handle.started_mono)
     tenant = handle.tenant
-    if handle.lead_ids and not handle.lead_id:
+    if handle.bulk and handle.lead_ids:
         recorded = _say_each(handle, spec, ending, said, marks, ended_ns, tenant)
     else:
         _, recorded = tell(
@@ -481,39 +479,45 @@ def _say_each(
     if total is not None:
         units, n = round(total * 1_000_000), len(handle.lead_ids)
         shares = [units // n + (1 if index < units % n else 0) for index in range(n)]
-    summary: dict[str, Value] = {}
+    last: dict[str, Value] = {}
+    no_copy = trace.NonRecordingSpan(handle.span.get_span_context())  # its ids, and nothing of it on the span
     for index, lead in enumerate(handle.lead_ids):
         own = {**said, **handle.notes_for.get(lead, {})}
         if shares and "enhancement.cost" not in handle.notes_for.get(lead, {}):
             own["enhancement.cost"] = shares[index] / 1_000_000
-        _, summary = tell(
-            spec, ending.event, own, at=handle, lead=lead, tenant=tenant, time_ns=ended_ns, marks=marks, span=_NO_COPY
+        _, last = tell(
+            spec, ending.event, own, at=handle, lead=lead, tenant=tenant, time_ns=ended_ns, marks=[*marks], span=no_copy
         )
-    summary = {**summary, **said}
-    summary.pop("lead.id", None)
-    return summary
-
-
-_NO_COPY = trace.NonRecordingSpan(trace.INVALID_SPAN_CONTEXT)
+    redactor = runtime.active().redactor
+    summary: dict[str, Value] = {**said, "leadtrace.kind": last["leadtrace.kind"]} if "leadtrace.kind" in last else said
+    if redactor is None:
+        return summary
+    values = handle.personal_values()
+    return redactor.attributes(ending.event, spec, summary, call_values=values, tenant=tenant)  # type: ignore[return-value]
 
 
 def _close_span(handle: Handle, ending: Ending, recorded: Mapping[str, Value], kind: Kind, ended_ns: int) -> None:
     span = handle.span
     if span.is_recording():
-        shown: dict[str, Any] = {
-            key: flat(value) for key, value in recorded.items() if key not in ("log.record.uid", "leadtrace.marks")
-        }
-        left_over = {key: value for key, value in handle.notes.items() if key not in recorded}
-        redactor = runtime.active().redactor
-        if left_over and redactor is not None:
-            left_over = redactor.attributes(ending.event, None, left_over, tenant=handle.tenant)  # type: ignore[assignment]
-        shown.update({key: flat(value) for key, value in left_over.items()})
-        span.set_attributes(shown)
+        shown = dict(recorded)
+        shown.pop("log.record.uid", None)
+        shown.pop("leadtrace.marks", None)
+        if handle.notes.keys() - recorded.keys():
+            shown.update(_left_over(handle, ending, recorded))
+        set_attributes(span, shown)
         if kind in (Kind.FAILURE, Kind.ATTEMPT_FAILURE) and not ending.expected:
-            span.set_status(
-                Status(StatusCode.ERROR, str(recorded.get("error.message") or ending.status_message) or None)
-            )
+            message = str(recorded.get("error.message") or scrubbed(handle, ending.status_message))
+            span.set_status(Status(StatusCode.ERROR, message or None))
     span.end(ended_ns)
+
+
+def _left_over(handle: Handle, ending: Ending, recorded: Mapping[str, Value]) -> dict[str, Value]:
+    """Noted fields that this ending does not carry: the span still does, redacted like all else."""
+    left_over: dict[str, Any] = {key: value for key, value in handle.notes.items() if key not in recorded}
+    redactor = runtime.active().redactor
+    if redactor is None:
+        return left_over
+    return cast("dict[str, Value]", redactor.attributes(ending.event, None, left_over, tenant=handle.tenant))
 
 
 def _count(handle: Handle, ending: Ending, now_mono: int) -> None:
@@ -536,13 +540,12 @@ def _count(handle: Handle, ending: Ending, now_mono: int) -> None:
         _count_try(handle, ending, now_mono)
     run = handle.run
     if run is not None:
-        run.open_words -= 1
-        if word != "flow":
-            run.count(ending.event, attributes, runtime.active().currency, word)
-            own = max(spent - handle.beneath_ns, 0)
-            run.counts.own_time[handle.name] += own
-        else:
+        if word == "flow":
+            run.closed()
             run.told.clear()
+        else:
+            run.count(ending.event, attributes, runtime.active().currency, word)
+            run.closed(handle.name, max(spent - handle.beneath_ns, 0))
 
 
 _FAILED = frozenset({"enhancement.failed", "delivery.failed", "delivery.unconfirmed", "operation.failed"})
@@ -564,8 +567,8 @@ def _count_try(handle: Handle, ending: Ending, now_mono: int) -> None:
     if delivery is not None:
         if not failed:
             delivery.maybe_reached = False
-        elif ending.reached == "maybe":
-            delivery.maybe_reached = True
+        elif ending.reached:  # `yes`: the buyer answered, if only by an error; `no`: an earlier doubt stands
+            delivery.maybe_reached = ending.reached == "maybe" or (ending.reached == "no" and delivery.maybe_reached)
     if parent is None:
         return
     tries = parent.tries.get(handle.name)
@@ -625,6 +628,8 @@ def identify(handle: Handle, lead_id: object, tenant: object) -> None:
     lead = recorded_lead(lead_id, handle.tenant)
     top = handle.flow or handle
     top._lead = lead
+    if "" in handle.states:  # what it was moved to while nobody knew whose state that is
+        handle.states.setdefault(lead, handle.states.pop(""))
     at: Handle | None = handle
     while at is not None:
         if at.span.is_recording() and at.lead_id == lead:

@@ -98,7 +98,7 @@ class Plan:
         for keyword, value in fields.items():
             if value is None:
                 continue
-            if like := catalogue.keyword_like(keyword, self.kind.fields):
+            if like := catalogue.keyword_like(keyword, self.kind.keywords):
                 raise DecorationError(
                     f"{self.where}: {self.kind.word} has no keyword {keyword!r}; did you mean {like!r}? "
                     f"(To record it all the same: attributes={{'{self.kind.word}.{keyword}': …}})"

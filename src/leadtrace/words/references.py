@@ -45,7 +45,9 @@ class Reference:
             "called, iterated or formatted here. Pass a callable, such as `lambda lead: f'{lead.first} {lead.last}'`"
         )
 
-    __bool__ = __iter__ = __call__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __format__ = _refuse
+    __bool__ = __iter__ = __call__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __format__ = __str__ = (
+        _refuse
+    )
     __len__ = __contains__ = __add__ = __radd__ = __int__ = __float__ = _refuse
     __hash__ = object.__hash__
 

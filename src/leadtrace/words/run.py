@@ -127,6 +127,17 @@ class Run:
         self.open_words = 0
         self.lock = threading.Lock()
 
+    def opened(self) -> None:
+        with self.lock:
+            self.open_words += 1
+
+    def closed(self, name: str = "", own_ns: int = 0) -> None:
+        """A word ended; `own_ns` is the time that it spent itself, where that is to be counted."""
+        with self.lock:
+            self.open_words -= 1
+            if name:
+                self.counts.own_time[name] += own_ns
+
     def count(self, event: str, attributes: Mapping[str, Value], currency: str, word: str = "") -> None:
         """Take the end of one word, or an event of the delivery and lead families that was emitted by hand."""
         counts = self.counts
@@ -144,7 +155,8 @@ class Run:
                 counts.refused += 1
             elif event in _VERDICTS:
                 known = str(attributes.get("delivery.id", f"unnamed {len(counts.deliveries)}"))
-                counts.deliveries[known] = (_VERDICTS[event], str(attributes.get("delivery.buyer", "")))
+                buyer = str(attributes.get("delivery.buyer", "") or counts.deliveries.get(known, ("", ""))[1])
+                counts.deliveries[known] = (_VERDICTS[event], buyer)
             for names, sums in (
                 (("delivery.revenue", "delivery.currency"), counts.revenue),
                 (("enhancement.cost", "enhancement.currency"), counts.cost),

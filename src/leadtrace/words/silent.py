@@ -33,6 +33,9 @@ class Silent:
     note = note_for = identify = result = _nothing
     accepted = rejected = pending = unconfirmed = failed = _nothing
 
+    def __bool__(self) -> bool:
+        return False
+
     def carry(self) -> dict[str, str]:
         return {}
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from leadtrace.otlp.records import Value
     from leadtrace.words.handle import Handle
 
-__all__ = ["figures", "flow_began", "flow_ended"]
+__all__ = ["figures", "flow_began", "flow_ended", "flow_gone"]
 
 _open_flows = 0
 _lock = threading.Lock()
@@ -35,17 +35,24 @@ def flow_began(handle: Handle, attributes: dict[str, Value]) -> None:
     if "flow.id" in attributes:
         handle.id = str(attributes["flow.id"])
     handle.cpu_ns = time.process_time_ns()
+    handle.options["counted"] = True
     with _lock:
         _open_flows += 1
 
 
 def flow_ended(handle: Handle, now_mono: int) -> None:
     """Close the flow's books: its figures go on its end event."""
-    global _open_flows
     repeated = handle.options.get("repeated") or {}
     handle.options["summary"] = {**repeated, **figures(handle, now_mono - handle.started_mono)}
-    with _lock:
-        _open_flows -= 1
+    flow_gone(handle)
+
+
+def flow_gone(handle: Handle) -> None:
+    """One flow less is open."""
+    global _open_flows
+    if handle.options.pop("counted", False):
+        with _lock:
+            _open_flows -= 1
 
 
 def figures(handle: Handle, total_ns: int) -> dict[str, object]:

@@ -8,7 +8,7 @@ The log record comes first and is never sampled; the span's copy, with the same 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, TraceFlags
@@ -22,12 +22,13 @@ from leadtrace.otlp.values import clean, flat
 from leadtrace.version import __version__
 from leadtrace.words import runtime
 from leadtrace.words.guard import mistake, trouble
+from leadtrace.words.onto_span import add_event
 
 if TYPE_CHECKING:
     from leadtrace.words.handle import Handle
     from leadtrace.words.runtime import Runtime
 
-__all__ = ["SIGNAL", "event_span", "resolve", "tell", "tracer"]
+__all__ = ["SIGNAL", "as_fields", "event_span", "on_span", "own_span", "resolve", "tell", "tracer"]
 
 SIGNAL = encode.signal("logs", "leadtrace", __version__, catalogue.SCHEMA_URL)
 """leadtrace's own log events; one object for the process, because sinks group by it."""
@@ -135,7 +136,7 @@ def tell(
     context = target.get_span_context() if target is not None else None
     receipt = _to_sink(rt, spec, name, now, recorded, context, uid)
     if rt.events != "logs" and target is not None and target.is_recording():
-        target.add_event(name, {key: flat(value) for key, value in recorded.items()}, timestamp=now)
+        add_event(target, name, recorded, now)
     if rt.on_event is not None or handed is not None:
         _hand_out(rt, name, now, recorded, context)
     return receipt, recorded
@@ -223,17 +224,24 @@ def _hand_out(rt: Runtime, name: str, now: int, recorded: dict[str, Value], cont
                 trouble("on_event", problem)
 
 
-def event_span(name: str) -> Span:
+def event_span(name: str, now: int) -> Span:
     """A span of no length for an event that no open word can carry: a root, linked to the current span if there is one."""
     current = trace.get_current_span().get_span_context()
     links = [trace.Link(current)] if current.is_valid else []
     from opentelemetry.context import Context
 
-    rt = runtime.active()
-    made = tracer().start_span(name, Context(), links=links, start_time=rt.clock.now())
+    made = tracer().start_span(name, Context(), links=links, start_time=now)
     if made.get_span_context().is_valid:
         return made
     return own_span(None)
+
+
+_NOT_ON_SPANS = frozenset({"log.record.uid", "leadtrace.marks"})
+
+
+def on_span(recorded: Mapping[str, Value]) -> dict[str, Any]:
+    """What a span shows of an event: all its fields but what belongs to the record alone."""
+    return {key: flat(value) for key, value in recorded.items() if key not in _NOT_ON_SPANS}
 
 
 def own_span(parent: SpanContext | None) -> Span:

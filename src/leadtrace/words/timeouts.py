@@ -60,9 +60,9 @@ class timeout:  # noqa: N801 - the same word as asyncio's
         await self._timeout.__aexit__(kind, problem, trace)
 
 
-def timeouts_here() -> tuple[timeout, ...]:
-    """The time-outs around this point, the innermost first."""
-    return cast("tuple[timeout, ...]", otel.get_value(_KEY) or ())
+def timeouts_here(context: Context | None = None) -> tuple[timeout, ...]:
+    """The time-outs around this point, or in that context, the innermost first."""
+    return cast("tuple[timeout, ...]", otel.get_value(_KEY, context) or ())
 
 
 def expired(around: tuple[timeout, ...]) -> timeout | None:

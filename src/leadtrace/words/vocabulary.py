@@ -6,10 +6,11 @@ parameter takes a value, a decorator also takes a reference (`lt.arg.lead.id`, `
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast, overload
 
 from leadtrace.errors import DecorationError
 from leadtrace.words.context import innermost
+from leadtrace.words.silent import SILENT
 from leadtrace.words.word import Word
 
 if TYPE_CHECKING:
@@ -416,9 +417,9 @@ def resume(
     return Word("resume", "", fields, options, attributes, expected)
 
 
-def current() -> Handle | None:
-    """The handle of the innermost open word; None outside any."""
-    return innermost()
+def current() -> Handle:
+    """The handle of the innermost open word. Outside any, one that is false and records nothing: `lt.current().note(…)` is safe."""
+    return innermost() or cast("Handle", SILENT)
 
 
 def note(*, attributes: Mapping[str, object] | None = None, **fields: object) -> None:

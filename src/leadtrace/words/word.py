@@ -9,7 +9,7 @@ from opentelemetry import context as otel
 
 from leadtrace.errors import DecorationError, LeadtraceError
 from leadtrace.words import life
-from leadtrace.words.context import attach, detach
+from leadtrace.words.context import attach, detach, innermost
 from leadtrace.words.guard import trouble
 from leadtrace.words.kinds import KINDS, WordKind
 from leadtrace.words.plan import Plan
@@ -118,21 +118,20 @@ class Word:
         except LeadtraceError:
             raise
         except Exception as trouble_here:  # noqa: BLE001 - telemetry never hurts the host
+            life.abandon(handle)
             trouble(f"{self.kind.word}.end", trouble_here)
 
     def _mine(self) -> tuple[Handle, Any] | None:
-        """The handle that this exit belongs to: one word may be open in several tasks at once."""
-        entered = self._entered
-        if len(entered) > 1:
-            from leadtrace.words.context import innermost
-
-            at = innermost(otel.get_current())
-            while at is not None:
-                for index, (handle, _) in enumerate(entered):
-                    if handle is at:
-                        return entered.pop(index)
-                at = at.parent
-        return entered.pop() if entered else None
+        """The handle that this exit belongs to: one word may be open in several tasks and threads at once."""
+        at = innermost(otel.get_current())
+        while at is not None:
+            for one in reversed(self._entered.copy()):
+                if one[0] is at:
+                    self._entered.remove(one)
+                    return one
+            at = at.parent
+        # Left in another context than it was entered in: whichever was opened last.
+        return self._entered.pop() if self._entered else None
 
     def __enter__(self) -> Handle:
         return self._open(sys._getframe(1))

@@ -48,12 +48,13 @@ def wrap(word: Word, function: F) -> F:
         )
     plan = _plan(word, function)
     inner = _innermost_function(function)
+    shape = getattr(function, "__leadtrace_shape__", "")  # of a word beneath, whose own function shows no longer
     if inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(function):
         made = _around_coroutine(word, plan, function)
-    elif inspect.isasyncgenfunction(inner):
-        made = _around_async_generator(word, plan, function)
-    elif inspect.isgeneratorfunction(inner):
-        made = _around_generator(word, plan, function)
+    elif inspect.isasyncgenfunction(inner) or shape == "async generator":
+        made, shape = _around_async_generator(word, plan, function), "async generator"
+    elif inspect.isgeneratorfunction(inner) or shape == "generator":
+        made, shape = _around_generator(word, plan, function), "generator"
     else:
         made = _around_call(word, plan, function)
     try:
@@ -61,6 +62,7 @@ def wrap(word: Word, function: F) -> F:
     except (AttributeError, TypeError):  # an object with __call__ and no name
         made.__wrapped__ = function  # type: ignore[attr-defined]
     made.__leadtrace_word__ = word.kind.word  # type: ignore[attr-defined]
+    made.__leadtrace_shape__ = shape  # type: ignore[attr-defined]
     return cast(F, made)
 
 
@@ -124,6 +126,7 @@ def _end(handle: Handle, problem: BaseException | None, result: Any, returned: b
     except LeadtraceError:
         raise
     except Exception as trouble_here:  # noqa: BLE001 - telemetry never hurts the host
+        life.abandon(handle)
         trouble(f"{handle.kind.word}.end", trouble_here)
 
 

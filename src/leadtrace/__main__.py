@@ -1,0 +1,5 @@
+"""`python -m leadtrace` is the command `leadtrace`."""
+
+from leadtrace.cli import main
+
+main()
