@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from leadtrace.otlp.records import EventRecord, Value
     from leadtrace.query.tree import Forest, Node
 
-__all__ = ["Delivery", "bulk", "deliveries", "ended_as", "finished"]
+__all__ = ["Delivery", "bulk", "deliveries", "ended_as", "failed", "finished"]
 
 _BY_KIND: Mapping[str, Mapping[str, str]] = {
     "flow": {"milestone": "flow.completed", "failure": "flow.failed", "cancelled": "flow.cancelled"},
@@ -53,6 +53,13 @@ def finished(node: Node) -> bool:
 def bulk(node: Node) -> bool:
     """Whether its span stands for several leads: it holds a summary, and each lead's share is on an end event."""
     return node.span is not None and isinstance(node.span.attributes.get("leadtrace.lead_ids"), list)
+
+
+def failed(node: Node) -> bool:
+    """Whether it ended in failure, also as a single try."""
+    if node.end is not None:
+        return kind_of(node.end) in ("failure", "attempt_failure")
+    return node.span is not None and text(node.span.attributes, "leadtrace.kind") in ("failure", "attempt_failure")
 
 
 def ended_as(node: Node) -> str:

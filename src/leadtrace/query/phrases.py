@@ -40,6 +40,21 @@ _VERDICTS: Mapping[str, Fact] = {
 _REFUSED = frozenset({"validation.failed"})
 _QUIET = frozenset({"lead.id", "tenant_key", "log.record.uid", "error.fingerprint", "code.function.name"})
 _QUIET_PREFIXES = ("leadtrace.", "code.", "otel.", "thread.", "telemetry.")
+_TOLD_OF_ERROR = frozenset(
+    {
+        "error.type",
+        "error.message",
+        "error.category",
+        "error.subcategory",
+        "error.cause",
+        "error.severity",
+        "error.code",
+        "error.context.step",
+        "error.context.operation",
+        "error.impact.lead_affected",
+        "error.retry_count",
+    }
+)
 _FOREIGN = (
     "http.request.method",
     "url.full",
@@ -277,9 +292,7 @@ def _short(name: str, key: str) -> str:
 
 def _said_already(name: str, key: str) -> bool:
     if name == "error.occurred":
-        return key.startswith(
-            ("error.type", "error.message", "error.category", "error.subcategory", "error.cause", "error.sev")
-        )
+        return key in _TOLD_OF_ERROR
     if name == "lead.state.changed":
         return key.startswith("lead.state.")
     if name == "error.recovered":

@@ -40,6 +40,9 @@ class _Branch:
     entry: Entry
     below: list[_Branch] = field(default_factory=list)
     end: Mapping[str, Value] = field(default_factory=dict)
+    """What its end event says, or itself where there is none."""
+    hints: list[str] = field(default_factory=list)
+    """What only the reader knows, where it helps whoever acts on it."""
 
 
 def text(timeline: Timeline, width: int = 100) -> str:
@@ -113,7 +116,7 @@ def _branches(entries: Iterable[Entry]) -> list[_Branch]:
     path: list[_Branch] = []
     for entry in entries:
         del path[entry.depth :]
-        branch = _Branch(entry, end=entry.attributes)
+        branch = _Branch(entry, end=entry.attributes, hints=_hints(entry))
         siblings = path[-1].below if path else roots
         parent = path[-1] if path else None
         path.append(branch)
@@ -121,6 +124,7 @@ def _branches(entries: Iterable[Entry]) -> list[_Branch]:
             continue
         if entry.role == "end" and parent is not None and entry.name == parent.entry.outcome:
             parent.end = {**parent.entry.attributes, **entry.attributes}
+            parent.hints += branch.hints
             continue
         if entry.name in SKIPPED:
             continue
@@ -129,16 +133,48 @@ def _branches(entries: Iterable[Entry]) -> list[_Branch]:
 
 
 def _folded(root: _Branch) -> _Branch:
-    """A span that only carries one event of its own name is that event; an exception already told needs no line."""
+    """The tree without what is told twice.
+
+    A span that only carries one event of its own name is that event; an error needs no line under the word that it left
+    and no message on the words above, an exception none where its error is told.
+    """
     pending = [root]
     while pending:
         branch = pending.pop()
         below = branch.below
-        if any(one.entry.name == "error.occurred" for one in below):
+        errors = [one for one in below if one.entry.name == "error.occurred"]
+        if errors:
             below = [one for one in below if one.entry.name != "exception"]
+        error = _error(branch)
+        if (
+            len(errors) == 1
+            and branch.entry.word
+            and error[0]
+            and _error(errors[0]) == error
+            and _plain_error(errors[0])
+        ):
+            below = [one for one in below if one is not errors[0]]
+            advised = any(one.startswith("→") for one in branch.hints)
+            branch.hints += [one for one in errors[0].hints if not (advised and one.startswith("→"))]
+        if error[1] and any(one.entry.word and _error(one) == error for one in below):
+            kept = {key: one for key, one in branch.end.items() if not key.startswith(_OF_ERRORS)}
+            branch.end = {**kept, "error.type": str(error[0])}
         branch.below = [_only_event(one) for one in below]
         pending.extend(branch.below)
     return _only_event(root)
+
+
+_OF_ERRORS = ("error.", "enhancement.failure.", "delivery.failure.", "delivery.reason", "flow.reason")
+
+
+def _error(branch: _Branch) -> tuple[object, object]:
+    return branch.end.get("error.type"), branch.end.get("error.message")
+
+
+def _plain_error(branch: _Branch) -> bool:
+    """Whether the line would say no more than its word's line does."""
+    told = branch.entry.attributes
+    return "error.impact.recovery_action" not in told and "leadtrace.amends" not in told
 
 
 def _only_event(branch: _Branch) -> _Branch:
@@ -158,6 +194,7 @@ class _Drawing:
         self._now_ns = timeline.now_ns
         self._width = width
         self._several_services = len(timeline.services) > 1
+        self._hinted: set[str] = set()
         self._rows = list(_walk(roots))
         longest = max(
             (self._left(one, prefix, service) for one, prefix, _, service in self._rows if one.entry.type == "span"),
@@ -188,7 +225,7 @@ class _Drawing:
         entry = branch.entry
         title, style = self._title(branch, service)
         room = self._width - _TIME - 2
-        when = duration((entry.time_ns - self._first_ns) / 1e6) if entry.time_ns else ""
+        when = duration((entry.time_ns - self._first_ns) // 1_000_000) if entry.time_ns else ""
         head: Line = [(f"{when:>{_TIME}}  ", "time"), (prefix, "tree")]
         if entry.type == "event":
             head.append((cut(title, room - width_of(prefix)), style))
@@ -208,8 +245,11 @@ class _Drawing:
                 separator="  ",
                 then=", ",
             )
-        for fact in _reader(entry):
-            yield from _hanging(_stem(below) + "  ", fact, "hint", self._width)
+        for hint in branch.hints:
+            if hint not in self._hinted:  # what to do is said once, however often it went wrong
+                yield from _hanging(_stem(below) + "  ", hint, "hint", self._width)
+            if hint.startswith("→"):
+                self._hinted.add(hint)
 
     def _took(self, entry: Entry) -> str:
         if entry.duration_ms is not None:
@@ -248,14 +288,15 @@ def _stem(below: str) -> str:
     return " " * (_TIME + 2) + below
 
 
-def _reader(entry: Entry) -> Iterator[str]:
-    """What only the reader knows, where it helps whoever acts on it."""
+def _hints(entry: Entry) -> list[str]:
+    found = []
     if entry.reader.get("error.impact.flow_stopped") is True:
-        yield "it stopped the flow"
+        found.append("it stopped the flow")
     if entry.reader.get("enhancement.impact.flow_continued") is True:
-        yield "the flow went on without it"
-    if suggestion := entry.reader.get("error.troubleshooting.suggestion"):
-        yield f"→ {plain(str(suggestion))}"
+        found.append("the flow went on without it")
+    if suggestion := entry.reader.get("troubleshooting.suggestion"):
+        found.append(f"→ {plain(str(suggestion))}")
+    return found
 
 
 def facts_lines(

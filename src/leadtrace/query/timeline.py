@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from leadtrace.query.answers import Delivery, bulk, deliveries, ended_as, finished
+from leadtrace.query.answers import Delivery, bulk, deliveries, ended_as, failed, finished
 from leadtrace.query.attempts import attempts_among
 from leadtrace.query.entries import event_entry
+from leadtrace.query.hindsight import Hindsight
 from leadtrace.query.model import Entry, Mark, Run, Status, Timeline
 from leadtrace.query.runs import lead_money, runs_of
 from leadtrace.query.tree import Forest, Item, Node, grow
 from leadtrace.query.unite import unite_events, unite_spans
-from leadtrace.query.vocabulary import duration_of, kind_of, sequence_of, text
+from leadtrace.query.vocabulary import duration_of, sequence_of, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -158,6 +159,7 @@ class _Telling:
         found: list[Entry] = []
         for node in self.forest.nodes:
             self.parents.update((id(item), node) for item in node.items)
+        hindsight = Hindsight(self.forest.events, self.parents)
         pending: list[tuple[Item, int]] = [(item, 0) for item in reversed(self.forest.roots)]
         attempts = attempts_among(self.forest.roots)
         while pending:
@@ -169,17 +171,17 @@ class _Telling:
                 found.append(entry)
                 pending.extend((one, depth + 1) for one in reversed(item.items))
             else:
-                found.append(self._event(item, depth))
-        silent = sum(one.span is None for one in self.forest.nodes)
-        if silent:
-            told = "1 word is" if silent == 1 else f"{silent} words are"
-            self.marks.append(
-                Mark(
-                    "no_span",
-                    f"{told} told from start and end events alone: their spans were sampled out or did not arrive",
-                )
-            )
+                found.append(self._event(item, depth, hindsight))
+        self._missing_spans()
         return found
+
+    def _missing_spans(self) -> None:
+        """Words that ended without a span in a trace of which other spans came; one that was sampled out has none."""
+        arrived = {one.trace_id for one in self.forest.nodes if one.span is not None}
+        silent = [one for one in self.forest.nodes if one.span is None and one.ends and one.trace_id in arrived]
+        if silent:
+            told = f"the spans of {len(silent)} words" if len(silent) > 1 else f"the span of {_name(silent[0])}"
+            self.marks.append(Mark("no_span", f"{told} did not arrive; told from start and end events alone"))
 
     def _span(self, node: Node, depth: int) -> Entry:
         span = node.span
@@ -253,7 +255,7 @@ class _Telling:
             )
         )
 
-    def _event(self, event: EventRecord, depth: int) -> Entry:
+    def _event(self, event: EventRecord, depth: int, hindsight: Hindsight) -> Entry:
         node = self.parents.get(id(event))
         entry = event_entry(event)
         entry.depth = depth
@@ -267,51 +269,14 @@ class _Telling:
             self.marks.append(
                 Mark(mark, f"{event.name}: {_MARKED.get(mark, mark.replace('_', ' '))}", event.span_id, event.uid)
             )
-        self._consequence(event, node, entry)
+        entry.reader.update(hindsight.of(event))
         return entry
-
-    def _consequence(self, event: EventRecord, node: Node | None, entry: Entry) -> None:
-        """Whether the flow went on after it: nobody could know that when it happened."""
-        if event.name == "error.occurred":
-            attribute, of = "error.impact.flow_stopped", node
-        elif event.name == "enhancement.failed":
-            attribute, of = (
-                "enhancement.impact.flow_continued",
-                self.parents.get(id(node)) if entry.role == "end" and node else node,
-            )
-        else:
-            return
-        stopped = self._stopped_flow(of)
-        if stopped is not None:
-            entry.reader[attribute] = stopped if attribute == "error.impact.flow_stopped" else not stopped
-
-    def _stopped_flow(self, node: Node | None) -> bool | None:
-        """Whether failure went all the way up to the flow; None where that is not yet known, or there is no flow."""
-        here = node
-        while here is not None:
-            if not finished(here):
-                return None
-            if here.word == "flow":
-                return ended_as(here) in ("flow.failed", "flow.interrupted")
-            if here.word and _status_kind(here) != "failure":
-                return False
-            here = self.parents.get(id(here))
-        return None
-
-
-def _status_kind(node: Node) -> str:
-    """`failure` of a word that failed, also of a single try; else how it ended."""
-    if node.end is not None:
-        kind = kind_of(node.end)
-    else:
-        kind = text(node.span.attributes, "leadtrace.kind") if node.span else ""
-    return "failure" if kind in ("failure", "attempt_failure") else kind
 
 
 def _status(node: Node) -> Status:
     if node.span is not None and node.span.end_ns:
         return node.span.status
-    return "error" if _status_kind(node) == "failure" else "unset"
+    return "error" if failed(node) else "unset"
 
 
 def _duration(node: Node) -> float | None:

@@ -25,7 +25,7 @@ def source_of(url: str, token: str = "") -> Source:
         case "http" | "https":
             from leadtrace.store.served import ServedStore
 
-            return ServedStore(url, token or None)
+            return ServedStore(url, token)
         case "jaeger" | "jaegers":
             from leadtrace.store.jaeger import JaegerStore
 
