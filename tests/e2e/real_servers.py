@@ -148,6 +148,7 @@ class Jaeger(Server):
     def __init__(self, folder: Path) -> None:
         grpc_in, http_in, page, grpc_out, health = free_ports(5)
         self.otlp = f"127.0.0.1:{grpc_in}"
+        self.otlp_http = f"http://127.0.0.1:{http_in}"
         self.api = f"http://127.0.0.1:{page}"
         self.source = f"jaeger://127.0.0.1:{page}"
         env = clean_environment() | {
