@@ -46,7 +46,7 @@ def carry_from(handle: Handle) -> dict[str, str]:
     """`carry` from a handle."""
     context = handle.span.get_span_context()
     handover = identity.current().token("handover")
-    flow = handle.flow
+    flow = handle.in_flow
     found: dict[str, str] = {
         "leadtrace": _VERSION,
         "handover": handover,
@@ -68,9 +68,9 @@ def carry_from(handle: Handle) -> dict[str, str]:
             if known is not None:
                 found[f"flow_{keyword.removeprefix('journey_')}"] = str(known)
         found["flow_started_ns"] = str(flow.started_ns)
-    if handle.delivery is not None:
-        found["delivery_id"] = handle.delivery.id
-        if buyer := (handle.delivery.options.get("repeated") or {}).get("buyer"):
+    if handle.in_delivery is not None:
+        found["delivery_id"] = handle.in_delivery.id
+        if buyer := (handle.in_delivery.options.get("repeated") or {}).get("buyer"):
             found["buyer"] = str(buyer)
     tries = {name: one.last for name, one in _tries_of(handle).items() if one.failed}
     if tries:
@@ -86,7 +86,7 @@ def _tries_of(handle: Handle) -> Mapping[str, Tries]:
     while at is not None:
         if at.tries:
             return at.tries
-        at = at.parent if at.delivery is not None else None
+        at = at.parent if at.in_delivery is not None else None
     return {}
 
 
@@ -122,7 +122,7 @@ class Arrival:
         """Open the carried run on that handle: the context to open in, the link, and what start and end events say of it."""
         carried = self._carried
         handle.name = self.name
-        handle.flow = handle
+        handle.in_flow = handle
         handle.run = Run(carried.get("run_id") or identity.current().token("run"), carried.get("parent_run_id", ""))
         handle.told = handle.run.told
         handle.states = {}
@@ -133,7 +133,7 @@ class Arrival:
         if state := carried.get("state"):
             handle.states[handle._lead] = state
         if delivery := carried.get("delivery_id"):
-            handle.delivery = handle
+            handle.in_delivery = handle
             handle.id = delivery
         for name, last in _loaded(carried.get("attempts", "{}"), dict).items():
             if isinstance(last, int):

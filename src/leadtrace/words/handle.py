@@ -50,13 +50,13 @@ class Handle:
         "call",
         "context",
         "cpu_ns",
-        "delivery",
         "ended",
         "failed_beneath",
-        "flow",
         "found",
         "has_found",
         "id",
+        "in_delivery",
+        "in_flow",
         "items",
         "kind",
         "lead_ids",
@@ -91,8 +91,8 @@ class Handle:
         self.span_id: str = ""
         self.context: Context
         self.run: Run | None = parent.run if parent is not None else None
-        self.flow: Handle | None = parent.flow if parent is not None else None
-        self.delivery: Handle | None = parent.delivery if parent is not None else None
+        self.in_flow: Handle | None = parent.in_flow if parent is not None else None
+        self.in_delivery: Handle | None = parent.in_delivery if parent is not None else None
         self.lead_ids: tuple[str, ...] = parent.lead_ids if parent is not None else ()
         """The leads of a call that serves several, for it and all beneath; empty where there is one lead, or none."""
         self.bulk = False

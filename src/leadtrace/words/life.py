@@ -84,7 +84,7 @@ def begin(
         handle.id = str(attributes.setdefault("delivery.id", identity.current().token("delivery")))
         buyer = attributes.get("delivery.buyer")
         handle.name = f"deliver to {buyer!s}" if buyer else "deliver"
-        handle.delivery = handle
+        handle.in_delivery = handle
         handle.options.setdefault("currency", runtime.active().currency)
     elif kind.word == "enhancement":
         _placed(handle, attributes)
@@ -144,9 +144,9 @@ def recorded_lead(value: object, tenant: str = "") -> str:
 
 def _placed(handle: Handle, attributes: dict[str, Value]) -> None:
     attributes.setdefault("enhancement.name", handle.name)
-    if handle.flow is not None:
-        handle.flow.positions += 1
-        attributes.setdefault("enhancement.position", handle.flow.positions)
+    if handle.in_flow is not None:
+        handle.in_flow.positions += 1
+        attributes.setdefault("enhancement.position", handle.in_flow.positions)
     handle.options.setdefault("currency", runtime.active().currency)
 
 
@@ -156,9 +156,9 @@ def _begin_try(handle: Handle, attributes: dict[str, Value]) -> None:
     tries = Tries()
     if parent is not None:
         tries = parent.tries.setdefault(handle.name, tries)
-        if handle.delivery is not None:
-            handle.delivery.attempts_begun += 1
-            handle.delivery.plan.uses_attempts = True
+        if handle.in_delivery is not None:
+            handle.in_delivery.attempts_begun += 1
+            handle.in_delivery.plan.uses_attempts = True
     number = handle.options.get("number")
     begun = tries.begin(handle.started_mono, int(number) if number is not None else None)
     handle.number = begun.number
@@ -528,8 +528,8 @@ def _count(handle: Handle, ending: Ending, now_mono: int) -> None:
         parent.beneath_ns += spent
     attributes = ending.attributes
     good = ending.event in ("enhancement.success", "delivery.accepted")
-    if handle.flow is not None and handle.flow is not handle and ending.event in _FAILED:
-        handle.flow.failed_beneath.update((handle.plan.name, handle.name, str(attributes.get("delivery.buyer", ""))))
+    if handle.in_flow is not None and handle.in_flow is not handle and ending.event in _FAILED:
+        handle.in_flow.failed_beneath.update((handle.plan.name, handle.name, str(attributes.get("delivery.buyer", ""))))
     if good:
         at = parent
         while at is not None:
@@ -553,7 +553,11 @@ _FAILED = frozenset({"enhancement.failed", "delivery.failed", "delivery.unconfir
 
 def _recovered_by_fallback(fallback: Handle) -> None:
     instead = fallback.options.get("instead_of")
-    if fallback.options.get("recovered") or fallback.flow is None or str(instead) not in fallback.flow.failed_beneath:
+    if (
+        fallback.options.get("recovered")
+        or fallback.in_flow is None
+        or str(instead) not in fallback.in_flow.failed_beneath
+    ):
         return
     fallback.options["recovered"] = True
     spec, fields = resolve("error.recovered", {"recovery_action": "fallback", "recovery_success": True}, [])
@@ -563,7 +567,7 @@ def _recovered_by_fallback(fallback: Handle) -> None:
 def _count_try(handle: Handle, ending: Ending, now_mono: int) -> None:
     failed = ending.event != "api.call.succeeded"
     parent = handle.parent
-    delivery = handle.delivery
+    delivery = handle.in_delivery
     if delivery is not None:
         if not failed:
             delivery.maybe_reached = False
@@ -624,9 +628,9 @@ def _noted_fields(
 def identify(handle: Handle, lead_id: object, tenant: object) -> None:
     """Name the lead of a passage that began without one: from now on its events carry it; its open spans get it too."""
     if tenant is not None:
-        (handle.flow or handle)._tenant = str(tenant)
+        (handle.in_flow or handle)._tenant = str(tenant)
     lead = recorded_lead(lead_id, handle.tenant)
-    top = handle.flow or handle
+    top = handle.in_flow or handle
     top._lead = lead
     if "" in handle.states:  # what it was moved to while nobody knew whose state that is
         handle.states.setdefault(lead, handle.states.pop(""))

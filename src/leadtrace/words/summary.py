@@ -27,8 +27,8 @@ def flow_began(handle: Handle, attributes: dict[str, Value]) -> None:
     around = handle.parent.run.id if handle.parent is not None and handle.parent.run is not None else ""
     handle.run = Run(identity.current().token("run"), around)
     handle.told = handle.run.told
-    handle.flow = handle
-    handle.delivery = None
+    handle.in_flow = handle
+    handle.in_delivery = None
     if handle.parent is None or (handle._lead and handle._lead != handle.parent.lead_id):
         handle.states = {}  # another lead's passage: its state is its own
     attributes.setdefault("flow.name", handle.name)

@@ -195,7 +195,19 @@ def _around_async_generator(word: Word, plan: Plan, function: Any) -> Callable[.
 class _Course:
     """A generator's word: begun at the first item under the parent of the call, attached around each resumption."""
 
-    __slots__ = ("_args", "_context", "_kwargs", "_plan", "_since", "_token", "_word", "ended", "handle", "started")
+    __slots__ = (
+        "_args",
+        "_context",
+        "_kwargs",
+        "_plan",
+        "_since",
+        "_token",
+        "_word",
+        "beneath",
+        "ended",
+        "handle",
+        "started",
+    )
 
     def __init__(self, word: Word, plan: Plan, args: Any, kwargs: Any) -> None:
         self._word = word
@@ -206,6 +218,8 @@ class _Course:
         self._token: Any = None
         self._since = 0
         self.handle: Handle | None = None
+        self.beneath: _Course | None = None
+        """Of another word on the same generator, put there first: this one is its parent."""
         self.started = False
         self.ended = False
 
@@ -215,6 +229,8 @@ class _Course:
             self.handle = _begin(self._word, self._plan, self._args, self._kwargs, self._context)
             if self.handle is not None:
                 self.handle.items = 0
+                if self.beneath is not None and self.beneath._word.parent_context is None:
+                    self.beneath._context = self.handle.context
         if self.handle is not None:
             self._token = attach(self.handle.context)
         self._since = time.monotonic_ns()
@@ -243,6 +259,8 @@ class _Items(Generator[Any, Any, Any]):
     def __init__(self, course: _Course, inner: Any) -> None:
         self._course = course
         self._inner = inner
+        if isinstance(inner, (_Items, _AsyncItems)):
+            course.beneath = inner._course
 
     def send(self, value: Any) -> Any:
         return self._step(self._inner.send, value)
@@ -299,6 +317,8 @@ class _AsyncItems(AsyncGenerator[Any, Any]):
     def __init__(self, course: _Course, inner: Any) -> None:
         self._course = course
         self._inner = inner
+        if isinstance(inner, (_Items, _AsyncItems)):
+            course.beneath = inner._course
 
     async def asend(self, value: Any) -> Any:
         return await self._step(self._inner.asend(value))
