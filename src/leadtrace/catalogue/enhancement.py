@@ -68,6 +68,11 @@ class EnhancementSuccess(
         by="word",
         doc="The data appended, a key each; only keys that are named or allowed.",
     )
+    data_unrecorded: list[str] | None = field(
+        default=None,
+        by="word",
+        doc="Keys of what came back that are neither named nor allowed: their values are not recorded.",
+    )
 
 
 class EnhancementFailed(_Ended, Raised, name="enhancement.failed", kind="failure", source="000", lead="if_open"):

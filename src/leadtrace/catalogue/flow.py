@@ -133,6 +133,12 @@ class _Ended(_Flow):
         aliases=("currency",),
         doc="Currency of the sums (ISO 4217).",
     )
+    journey_other_currencies: list[str] | None = field(
+        ".journey.other_currencies",
+        default=None,
+        by="word",
+        doc="Currencies of revenue and cost that the sums leave out, because they are not in the settings' one.",
+    )
     performance_processing_time: str | None = field(
         ".performance.processing_time",
         default=None,
