@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +175,25 @@ def test_the_command_writes_the_files(tmp_path: Path) -> None:
     assert ask("--write", str(tmp_path / "docs")) == (0, "")
     written = {str(one.relative_to(tmp_path / "docs")): one for one in (tmp_path / "docs").rglob("*") if one.is_file()}
     assert {path: one.read_text(encoding="utf-8") for path, one in written.items()} == schemas.files()
+
+
+def test_the_samples_on_the_catalogues_page_run() -> None:
+    """In a process of their own, because they add to the catalogue and to the tables."""
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / "catalogue.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    asked = """
+from leadtrace import catalogue
+from leadtrace.catalogue.taxonomy import classify
+from leadtrace.catalogue.troubleshooting import suggestion_for
+from types import SimpleNamespace
+print(*catalogue.get("lead.consent.verified").attributes)
+print(classify(SimpleNamespace(status_code=460), domain="enhancement")[:3])
+print(suggestion_for({"error.type": "BuyerDown", "leadtrace.word": "delivery"}).suggestion)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join([*blocks, asked])], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == (
+        "lead.consent.certificate_id lead.consent.age_ms\n"
+        "('data', 'no_match', 'person')\n"
+        "Wait until 03:00, then deliver what is pending.\n"
+    ), done.stderr
