@@ -63,7 +63,7 @@ def lead_line(row: LeadRow, width: int) -> Line:
     line: Line = [
         (f"{moment(row.last_ns)}  ", "time"),
         (lead + " " * max(0, min(room, 36) - width_of(lead)), "head"),
-        (f"  {plain(outcome):<19}", "good" if good else "no" if row.outcome else "open"),
+        (f"  {plain(outcome):<19}  ", "good" if good else "no" if row.outcome else "open"),
         (plain(row.state), "state"),
     ]
     if row.tenant:

@@ -6,6 +6,7 @@ turn into colours.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, TypeAlias
 
 from leadtrace.query.money import amount, currency_of
@@ -40,6 +41,15 @@ _VERDICTS: Mapping[str, Fact] = {
 _REFUSED = frozenset({"validation.failed"})
 _QUIET = frozenset({"lead.id", "tenant_key", "log.record.uid", "error.fingerprint", "code.function.name"})
 _QUIET_PREFIXES = ("leadtrace.", "code.", "otel.", "thread.", "telemetry.")
+_OF_KIND = {
+    "success": "good",
+    "failure": "bad",
+    "attempt_failure": "bad",
+    "error": "bad",
+    "rejection": "no",
+    "cancelled": "no",
+}
+_AMOUNTS = (".price", ".cost", ".cost_avoided", ".revenue", ".amount")
 _TOLD_OF_ERROR = frozenset(
     {
         "error.type",
@@ -78,6 +88,8 @@ def span_title(entry: Entry) -> str:
         return f"{name} ({plain(service)})"
     if entry.attempt is not None:
         which, of, waited = entry.attempt.number, entry.attempt.of, entry.attempt.waited_ms
+        if which == 1 and waited is None and entry.outcome == "api.call.succeeded":
+            return name  # the only one that was needed
         tried = f"try {which} of {of}" if of else f"try {which}"
         return f"{name}, {tried}" + (f", after {duration(waited)}" if waited is not None else "")
     if entry.word in ("validation", "rule", "fallback"):
@@ -231,7 +243,13 @@ def _taxonomy(end: Mapping[str, Value], prefix: str) -> Iterator[Fact]:
 
 
 def _pairs(found: Iterable[tuple[str, Value]]) -> str:
-    return " ".join(f"{plain(key)}={value(one, 40)}" for key, one in found)
+    return " ".join(_pair(key, one) for key, one in found if one != [])
+
+
+def _pair(key: str, one: Value) -> str:
+    if key.endswith("_ms") and isinstance(one, (int, float)) and not isinstance(one, bool) and math.isfinite(one):
+        return f"{plain(key.removesuffix('_ms'))}={duration(one)}"
+    return f"{plain(key)}={value(one, 80)}"
 
 
 def event_title(entry: Entry) -> tuple[str, str]:
@@ -247,8 +265,11 @@ def event_title(entry: Entry) -> tuple[str, str]:
         return "✓ recovered", "good"
     if not entry.name:
         return "log", "faint"
-    style = {"failure": "bad", "attempt_failure": "bad", "error": "bad", "rejection": "no", "cancelled": "no"}
-    return f"• {plain(entry.name)}", style.get(entry.kind, "good" if entry.kind == "success" else "event")
+    namespace, _, last = entry.name.rpartition(".")
+    if namespace == "delivery" and last in _VERDICTS:
+        verdict, style = _VERDICTS[last]
+        return f"{verdict[:2]}delivery {verdict[2:]}", style
+    return f"• {plain(entry.name)}", _OF_KIND.get(entry.kind, "event")
 
 
 def event_facts(entry: Entry) -> Iterator[Fact]:
@@ -276,10 +297,14 @@ def event_facts(entry: Entry) -> Iterator[Fact]:
             yield value(reason), "no"
     elif entry.body is not None:
         yield value(entry.body, 200), ""
+    amounts = [key for key in attributes if key.endswith(_AMOUNTS) and not _said_already(entry.name, key)]
+    for key in amounts:
+        yield from _amount(attributes, key, _short(entry.name, key))
     told = [
         (_short(entry.name, key), one)
         for key, one in attributes.items()
-        if key not in _QUIET and not key.startswith(_QUIET_PREFIXES) and not _said_already(entry.name, key)
+        if not (key in _QUIET or key.startswith(_QUIET_PREFIXES) or key in amounts or _said_already(entry.name, key))
+        and not (amounts and key.rpartition(".")[2] == "currency")
     ]
     if told:
         yield _pairs(told), "faint"
@@ -297,4 +322,6 @@ def _said_already(name: str, key: str) -> bool:
         return key.startswith("lead.state.")
     if name == "error.recovered":
         return key in ("recovery.action", "total_retry_time_ms", "recovery.success")
-    return name == "lead.returned" and key.startswith("lead.return.")
+    if name == "lead.returned":
+        return key.startswith("lead.return.") or key.endswith("currency")
+    return name.startswith("delivery.") and key == "delivery.id"

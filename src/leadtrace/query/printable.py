@@ -51,7 +51,7 @@ def value(found: object, longest: int = 120) -> str:
     if isinstance(found, bool):
         return "yes" if found else "no"
     if isinstance(found, float):
-        text = f"{found:g}" if abs(found) < 1e15 else repr(found)
+        text = f"{found:.10g}" if abs(found) < 1e15 else repr(found)
     elif isinstance(found, bytes):
         text = f"{len(found)} bytes"
     elif isinstance(found, (list, tuple)):

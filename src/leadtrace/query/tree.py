@@ -17,7 +17,7 @@ from leadtrace.otlp.records import EventRecord, SpanRecord, lead_ids_of
 from leadtrace.query.vocabulary import is_end_of, is_start, sequence_of, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = ["Forest", "Item", "Node", "grow"]
 
@@ -111,6 +111,12 @@ def grow(spans: Iterable[SpanRecord], events: Iterable[EventRecord], lead_id: st
         placed.update(id(one) for one in (*node.ends, *node.events, *((node.start,) if node.start else ())))
     parents = {id(node): graph.parent_within(node, kept) for node in nodes}
     _break_circles(nodes, parents)
+    closes = _later_answers(nodes)
+    for node in nodes:
+        if parents[id(node)] is None and not node.word:
+            delivery = closes(node.events)
+            if delivery is not None and not _beneath(delivery, node, parents):
+                parents[id(node)] = delivery
     for node in nodes:
         parent = parents[id(node)]
         (roots if parent is None else below[id(parent)]).append(node)
@@ -122,12 +128,36 @@ def grow(spans: Iterable[SpanRecord], events: Iterable[EventRecord], lead_id: st
         above = graph.node_of(event)
         while above is not None and id(above) not in kept:
             above = above.above
+        above = above or closes([event])
         (roots if above is None else below[id(above)]).append(event)
     for node in nodes:
         start = [node.start] if node.start is not None and id(node.start) in mine else []
         rest = [*node.ends, *node.events, *below[id(node)]]
         node.items = [*start, *_ordered(rest)]
     return Forest(_ordered(roots), nodes, own, tenants)
+
+
+def _first(node: Node) -> tuple[int, str, str]:
+    return node.time_ns, node.trace_id, node.span_id
+
+
+def _beneath(node: Node, top: Node, parents: Mapping[int, Node | None]) -> bool:
+    here: Node | None = node
+    while here is not None and here is not top:
+        here = parents[id(here)]
+    return here is top
+
+
+def _later_answers(nodes: Iterable[Node]) -> Callable[[Iterable[EventRecord]], Node | None]:
+    """Finds the delivery that an answer given later, in no word and maybe in another process, belongs to: by its id."""
+    begun = sorted((one for one in nodes if one.word == "delivery" and one.start), key=_first)
+    known = {text(one.start.attributes, "delivery.id"): one for one in reversed(begun) if one.start}
+
+    def find(events: Iterable[EventRecord]) -> Node | None:
+        named = (text(one.attributes, "delivery.id") for one in events)
+        return next((known[one] for one in named if one and one in known), None)
+
+    return find
 
 
 class _Graph:
@@ -306,7 +336,7 @@ def _break_circles(nodes: list[Node], parents: dict[int, Node | None]) -> None:
         if here is not None and id(here) in path:
             members = list(path.values())
             circle = members[members.index(here) :]
-            first = min(circle, key=lambda one: (one.time_ns, one.trace_id, one.span_id))
+            first = min(circle, key=_first)
             parents[id(first)] = None
             first.marks.append("parent_circle")
         done.update(path)
