@@ -175,6 +175,20 @@ def test_what_is_odd_is_kept_as_it_came_with_its_marks(store):
     assert next(store.leads(LeadFilter())).last_ns < 2**62  # not the wrong clock's time
 
 
+def test_ids_of_any_type_are_taken_as_text(store):
+    """An SDK without types, or a mistake: what names a lead is no text, or even no single value."""
+    odd = [7, True, 1.5, ["a"], {"b": 1}, b"c", "7"]
+    spans = [
+        a_span("s", 0, 1, 1, n + 1, attributes={"lead.id": one, "leadtrace.run_id": one, "tenant_key": one})
+        for n, one in enumerate(odd)
+    ]
+    store.append(spans, [an_event("e", 0, 1, 1, attributes={"leadtrace.lead_ids": one}) for one in odd])
+    assert sorted((one.lead_id, one.tenant) for one in store.leads(LeadFilter())) == sorted(
+        [*((str(one), str(one)) for one in odd[:-1]), ("a", "")]
+    )
+    assert len(store.lead("7", "7").spans) == len(odd)
+
+
 def test_a_lead_is_told_by_its_latest_state_and_outcome_in_any_order(tmp_path):
     told = [
         an_event("flow.started", 0, 1, 1, attributes=lead("L1")),

@@ -16,12 +16,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import orjson
 
 from leadtrace.otlp.plain import dumps_attributes, event_to_plain, span_to_plain
-from leadtrace.otlp.records import EventRecord, Resource, Scope, SpanRecord, Value
 from leadtrace.store.rows import LOG, SPAN, digest_of, event_digest, event_rest, id_bytes, span_rest, uid_of
 from leadtrace.store.summaries import summarise_leads
 
@@ -30,9 +29,14 @@ if TYPE_CHECKING:
 
     import apsw
 
+    from leadtrace.otlp.records import EventRecord, Resource, Scope, SpanRecord
+
 __all__ = ["Appended", "Appender"]
 
-_MAX: Final = 2**63 - 1
+_MAX: Final = 2**63 - 1  # of SQLite's integers; a time beyond it stands whole in `rest`
+_TOO_LATE: Final = 2**63
+_SEVERAL: Final = "leadtrace.lead_ids"
+_TEXT: Final = (str, type(None))
 _REMEMBERED: Final = 100_000  # numbers of one sort kept between batches
 _STATUS: Final = {"unset": 0, "ok": 1, "error": 2}
 _ORIGIN: Final = {"log": LOG, "span": SPAN, "both": LOG | SPAN}
@@ -202,9 +206,7 @@ class Appender:
         return self._connection.last_insert_rowid()
 
 
-def _several(record: SpanRecord | EventRecord) -> list[Value]:
-    several = record.attributes.get("leadtrace.lead_ids")
-    return several if isinstance(several, list) else []
+_Place: TypeAlias = "tuple[int, int | None, int | None]"  # trace, lead, tenant
 
 
 class _Batch:
@@ -215,9 +217,10 @@ class _Batch:
         self._told = Appended()
         self._now = time.time_ns()
         self._leads: dict[tuple[str, str], int] = {}
-        self._resources: dict[int, tuple[int, bytes]] = {}  # by the object: a batch's records share theirs
-        self._scopes: dict[int, tuple[int, bytes]] = {}
-        self._traces: dict[str, int] = {}
+        self._origins: dict[
+            tuple[int, int], tuple[int, int, bytes]
+        ] = {}  # by the objects, which a batch's records share
+        self._places: dict[tuple[object, ...], _Place] = {}
         self._lead_traces: set[tuple[int, int]] = set()
         self._run_traces: set[tuple[str, int]] = set()
         self._shared: list[tuple[int, int]] = []
@@ -276,49 +279,53 @@ class _Batch:
 
     # --- rows ---------------------------------------------------------------------------------------------------------
 
-    def _place(self, record: SpanRecord | EventRecord, arrival: int) -> tuple[int, int | None, int | None]:
+    def _place(self, record: SpanRecord | EventRecord, arrival: int) -> _Place:
         """A record's trace, lead and tenant by number; notes what finds it again."""
         get = record.attributes.get
-        lead_id, run_id, tenant = get("lead.id"), get("leadtrace.run_id"), str(get("tenant_key", ""))
+        lead_id, run_id, tenant_key, several = get("lead.id"), get("leadtrace.run_id"), get("tenant_key"), get(_SEVERAL)
+        said = None
+        if several is None and isinstance(lead_id, str) and run_id.__class__ in _TEXT and tenant_key.__class__ in _TEXT:
+            said = (lead_id, run_id, tenant_key, record.trace_id)  # what nearly all records of a trace say alike
+            if (known := self._places.get(said)) is not None:
+                return known
+        tenant = str(get("tenant_key", ""))
         lead = self._leads[tenant, str(lead_id)] if lead_id else None
-        others = [self._leads[tenant, str(one)] for one in _several(record)]
-        trace_id = record.trace_id
-        if trace_id:
-            trace = self._traces.get(trace_id)
-            if trace is None:
-                trace = self._traces[trace_id] = self._store.trace(id_bytes(trace_id), "")
-        elif lead or others:
-            trace = self._store.trace(b"", f"lead:{lead or others[0]}")
-        else:
-            trace = self._store.trace(b"", f"run:{run_id!s}" if run_id else "")
+        others = [self._leads[tenant, str(one)] for one in several] if isinstance(several, list) else []
+        bucket = ""
+        if not record.trace_id and (lead or others):
+            bucket = f"lead:{lead or others[0]}"
+        elif not record.trace_id and run_id:
+            bucket = f"run:{run_id!s}"
+        trace = self._store.trace(id_bytes(record.trace_id), bucket)
         if lead:
             self._lead_traces.add((lead, trace))
         if run_id:
             self._run_traces.add((str(run_id), trace))
-        if others:
-            self._lead_traces.update((one, trace) for one in others)
-            self._shared.extend((one, arrival) for one in others)
-        return trace, lead, self._store.text(tenant) if tenant else None
-
-    def _resource(self, resource: Resource) -> tuple[int, bytes]:
-        found = self._resources.get(id(resource))
-        if found is None:
-            found = self._resources[id(resource)] = self._store.resource(resource)
+        found = (trace, lead, self._store.text(tenant) if tenant else None)
+        if said is not None:
+            self._places[said] = found
+        self._lead_traces.update((one, trace) for one in others)
+        self._shared.extend((one, arrival) for one in others)
         return found
 
-    def _scope(self, scope: Scope) -> tuple[int, bytes]:
-        found = self._scopes.get(id(scope))
+    def _origin(self, resource: Resource, scope: Scope) -> tuple[int, int, bytes]:
+        """The numbers of a resource and a scope, and the digests of both."""
+        key = (id(resource), id(scope))
+        found = self._origins.get(key)
         if found is None:
-            found = self._scopes[id(scope)] = self._store.scope(scope)
+            (resource_number, one), (scope_number, other) = self._store.resource(resource), self._store.scope(scope)
+            found = self._origins[key] = (resource_number, scope_number, one + other)
         return found
 
     def _span_row(self, span: SpanRecord) -> tuple[Any, ...]:
         arrival = self._store.next_arrival()
         trace, lead, tenant = self._place(span, arrival)
+        resource, scope, _ = self._origin(span.resource, span.scope)
         attributes, rest = dumps_attributes(span.attributes), span_rest(span)
         key = id_bytes(span.span_id)
         if not key:  # two spans without an id are two spans
             key = digest_of(span.name, str(span.start_ns), str(span.end_ns), attributes, rest)
+        start_ns, end_ns = span.start_ns, span.end_ns
         return (
             arrival,
             trace,
@@ -326,44 +333,46 @@ class _Batch:
             id_bytes(span.parent_span_id) if span.parent_span_id else None,
             self._store.text(span.name),
             span.kind,
-            min(span.start_ns, _MAX),
-            min(span.end_ns, _MAX),
+            start_ns if start_ns < _TOO_LATE else _MAX,
+            end_ns if end_ns < _TOO_LATE else _MAX,
             _STATUS[span.status],
             span.flags or None,
             lead,
             tenant,
-            self._resource(span.resource)[0],
-            self._scope(span.scope)[0],
+            resource,
+            scope,
             attributes,
             rest,
         )
 
     def _event_row(self, event: EventRecord) -> tuple[Any, ...]:
-        arrival = self._store.next_arrival()
-        attributes = event.attributes
+        store, attributes, time_ns = self._store, event.attributes, event.time_ns
+        arrival = store.next_arrival()
         trace, lead, tenant = self._place(event, arrival)
-        resource, resource_digest = self._resource(event.resource)
-        scope, scope_digest = self._scope(event.scope)
+        resource, scope, digests = self._origin(event.resource, event.scope)
         uid, kind = attributes.get("log.record.uid"), attributes.get("leadtrace.kind")
-        boot, sequence = uid_of(str(uid)) if uid else (None, None)
-        digest = None
-        if not uid and event.index < 0:
-            digest = event_digest(event, resource_digest, scope_digest)
+        index = event.index if event.index >= 0 else None
+        boot = sequence = digest = None
+        if uid:
+            boot, sequence = uid_of(str(uid))
+        elif index is None:
+            digest = event_digest(event, digests)
+        observed_ns = event.observed_ns
         return (
             arrival,
             trace,
             id_bytes(event.span_id) if event.span_id else None,
-            event.index if event.index >= 0 else None,
-            min(event.time_ns, _MAX),
-            self._store.text(event.name),
-            self._store.text(str(kind)) if kind else None,
+            index,
+            time_ns if time_ns < _TOO_LATE else _MAX,
+            store.text(event.name),
+            store.text(str(kind)) if kind else None,
             lead,
             tenant,
             _ORIGIN[event.origin],
             boot,
             sequence,
             digest,
-            min(event.observed_ns, _MAX) or None,
+            (observed_ns if observed_ns < _TOO_LATE else _MAX) or None,
             event.severity_number or None,
             event.flags or None,
             resource,

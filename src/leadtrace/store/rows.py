@@ -53,11 +53,14 @@ def id_bytes(text: str) -> bytes:
 
 def uid_of(uid: str) -> tuple[int, int]:
     """A uid's two integers: 16 hex digits of boot id and 12 of counter. Of a uid of another make: of its hash."""
-    try:
-        if len(uid) == 28:
-            return int.from_bytes(bytes.fromhex(uid[:16]), signed=True), int(uid[16:], 16)
-    except ValueError:
-        pass
+    if len(uid) == 28 and uid.isalnum():
+        try:
+            number = int(uid, 16)
+        except ValueError:
+            pass
+        else:
+            boot = number >> 48
+            return boot if boot < 1 << 63 else boot - (1 << 64), number & 0xFFFF_FFFF_FFFF
     raw = blake2b(uid.encode(), digest_size=14).digest()
     return int.from_bytes(raw[:8], signed=True), int.from_bytes(raw[8:])
 
@@ -67,12 +70,11 @@ def digest_of(*parts: object) -> bytes:
     return blake2b(orjson.dumps(parts), digest_size=16).digest()
 
 
-def event_digest(event: EventRecord, resource: bytes, scope: bytes) -> bytes:
-    """The identity of a log record that brings none: a hash of resource, scope and record."""
+def event_digest(event: EventRecord, origin: bytes) -> bytes:
+    """The identity of a log record that brings none: a hash of resource and scope (their digests) and the record."""
     body = None if event.body is None else value_to_plain(event.body)
     return blake2b(
-        resource
-        + scope
+        origin
         + orjson.dumps(
             (
                 event.name,

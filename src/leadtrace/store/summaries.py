@@ -67,10 +67,14 @@ def _touch(
 ) -> None:
     attributes = record.attributes
     own = attributes.get("lead.id")
-    several = lead_ids_of(attributes) if "leadtrace.lead_ids" in attributes else (str(own),) if own else ()
+    several: Iterable[str] = (
+        lead_ids_of(attributes) if "leadtrace.lead_ids" in attributes else (str(own),) if own else ()
+    )
     if not several:
         return
-    if "time_in_future" in record.marks:  # a clock that is wrong must not keep a lead on top of the list for ever
+    if (
+        record.marks and "time_in_future" in record.marks
+    ):  # a clock that is wrong must not keep a lead on top of the list for ever
         first_ns, last_ns = min(first_ns, now_ns), min(last_ns, now_ns)
     tenant = str(attributes.get("tenant_key", ""))
     for lead_id in several:
@@ -82,18 +86,21 @@ def _touch(
                 lead.first_ns = first_ns
             if last_ns > lead.last_ns:
                 lead.last_ns = last_ns
-        if isinstance(record, SpanRecord):
-            continue
-        if record.name == "lead.state.changed":
-            if first_ns >= lead.state_ns:
-                lead.state, lead.state_ns = str(attributes.get("lead.state.to", "")), first_ns
-        elif (outcome := _outcome(record)) is not None and first_ns >= lead.outcome_ns:
-            lead.outcome, lead.outcome_ns = outcome, first_ns
+        if isinstance(record, EventRecord) and record.name.startswith(("flow.", "lead.state.")):
+            _tell(lead, record, first_ns)
+
+
+def _tell(lead: _Summary, event: EventRecord, at_ns: int) -> None:
+    if event.name == "lead.state.changed":
+        if at_ns >= lead.state_ns:
+            lead.state, lead.state_ns = str(event.attributes.get("lead.state.to", "")), at_ns
+    elif (outcome := _outcome(event)) is not None and at_ns >= lead.outcome_ns:
+        lead.outcome, lead.outcome_ns = outcome, at_ns
 
 
 def _outcome(event: EventRecord) -> str | None:
     """What an event says of how the lead's passage ended: '' where one begins, None where it says nothing of it."""
-    if not event.name.startswith("flow.") or event.attributes.get("leadtrace.parent_run_id"):
+    if event.attributes.get("leadtrace.parent_run_id"):
         return None  # a flow inside a flow does not end the lead's passage
     if event.name == "flow.completed":
         return str(event.attributes.get("flow.summary.final_outcome", "completed"))
