@@ -35,6 +35,8 @@ class JaegerSpan:
     links: tuple[tuple[str, str], ...]
     tags: dict[str, Any]
     events: tuple[JaegerEvent, ...]
+    warnings: tuple[str, ...] = ()
+    """What Jaeger mended in it."""
 
 
 def spans_of(api: str, service: str, tags: dict[str, str] | None = None) -> list[JaegerSpan]:
@@ -66,6 +68,7 @@ def _span(found: dict[str, Any], processes: dict[str, Any]) -> JaegerSpan:
         tuple(links),
         _values(found["tags"]),
         tuple(events),
+        tuple(found.get("warnings") or ()),
     )
 
 

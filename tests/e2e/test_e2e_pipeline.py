@@ -126,7 +126,7 @@ def test_prometheus_scrapes_the_same_counts_by_the_mounted_configuration(told: T
     calls = prometheus.ask('sum(traces_span_metrics_calls_total{leadtrace_word="delivery"})')
     ends = [event for event in told.ours if event["name"].startswith("delivery.") and event["kind"] == "start"]
     assert int(calls[0]["value"][1]) == len(ends)
-    assert [one["value"][1] for one in prometheus.ask("up")] == ["1", "1"]
+    wait_until("both targets up", lambda: [one["value"][1] for one in prometheus.ask("up")] == ["1", "1"])
 
 
 def test_jaeger_has_every_event_of_a_lead_on_a_span_with_the_same_attributes(told: Told) -> None:
@@ -153,6 +153,11 @@ def test_in_jaeger_every_span_of_a_lead_names_it_and_has_its_parent(told: Told) 
     assert [span.name for span in ours if not span.tags.get("lead.id") and span.tags["leadtrace.word"] != "flow"] == []
 
 
+def test_jaeger_has_nothing_to_warn_about(told: Told) -> None:
+    """Its page puts a warning sign on every trace with a span that it mended, of no length for instance."""
+    assert [(span.name, span.warnings) for span in told.spans if span.warnings] == []
+
+
 def test_jaeger_finds_each_lead_by_its_id(told: Told) -> None:
     for lead in told.leads[:20]:
         found = spans_of(told.jaeger.api, SERVICE, {"lead.id": lead["lead_id"]})
@@ -166,6 +171,7 @@ def timeline(lead_id: str, source: str) -> dict[str, Any]:
 
 
 def in_jaeger(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry's attributes as Jaeger keeps them."""
     return {key: as_jaeger_shows(value) for key, value in entry["attributes"].items()}
 
 
