@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 
 from leadtrace.otlp.records import EventRecord, Link, Resource, Scope, SpanRecord
-from leadtrace.query.model import Timeline
 from leadtrace.query.timeline import build
 from leadtrace.store.interface import Found
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from leadtrace.query.model import Timeline
 
 MS = 1_000_000
 BEGAN = 1_795_300_000_000 * MS
@@ -24,7 +28,11 @@ _ENDS = {
     "rule": ("rule.satisfied", "success"),
 }
 _STARTS = {"flow": "flow.started", "enhancement": "enhancement.started", "delivery": "delivery.started"}
-_DURATIONS = {"flow": "flow.summary.total_duration_ms", "enhancement": "enhancement.duration_ms", "delivery": "delivery.duration_ms"}
+_DURATIONS = {
+    "flow": "flow.summary.total_duration_ms",
+    "enhancement": "enhancement.duration_ms",
+    "delivery": "delivery.duration_ms",
+}
 
 
 @dataclass
@@ -81,19 +89,47 @@ class Process:
         return event
 
     @contextmanager
-    def word(self, word: str, name: str, /, *, trace_id: str = "", parent: str = "", links: tuple = (), **fields: object) -> Iterator[Open]:
+    def word(
+        self, word: str, name: str, /, *, trace_id: str = "", parent: str = "", links: tuple = (), **fields: object
+    ) -> Iterator[Open]:
         above = self.open[-1] if self.open else None
-        common = {key: above.common[key] for key in above.common if key in ("lead.id", "leadtrace.run_id", "tenant_key")} if above else {}
+        common = (
+            {key: above.common[key] for key in above.common if key in ("lead.id", "leadtrace.run_id", "tenant_key")}
+            if above
+            else {}
+        )
         given = full(fields)
-        common |= {key: given.pop(key) for key in ("lead.id", "leadtrace.run_id", "tenant_key", "leadtrace.lead_ids") if key in given}
+        common |= {
+            key: given.pop(key)
+            for key in ("lead.id", "leadtrace.run_id", "tenant_key", "leadtrace.lead_ids")
+            if key in given
+        }
         if "leadtrace.lead_ids" in common:
             common.pop("lead.id", None)
         trace_id = trace_id or (above.trace_id if above else self.tape.new_trace())
         parent = parent or (above.span_id if above else "")
         ends, kind = _ENDS.get(word, ("operation.completed", "success"))
         self.tape.spans_made += 1
-        one = Open(self, word, name, trace_id, f"{self.tape.spans_made:016x}", parent, common, self.now, ends, kind, given, links=links)
-        told = {**common, "leadtrace.word": word, "leadtrace.name": name, **({"leadtrace.parent_span_id": parent} if parent else {})}
+        one = Open(
+            self,
+            word,
+            name,
+            trace_id,
+            f"{self.tape.spans_made:016x}",
+            parent,
+            common,
+            self.now,
+            ends,
+            kind,
+            given,
+            links=links,
+        )
+        told = {
+            **common,
+            "leadtrace.word": word,
+            "leadtrace.name": name,
+            **({"leadtrace.parent_span_id": parent} if parent else {}),
+        }
         starts = "api.call.attempted" if word == "attempt" else _STARTS.get(word, "operation.started")
         self.record(starts, "start", trace_id, one.span_id, {**told, **given})
         self.open.append(one)
@@ -106,18 +142,54 @@ class Process:
         if "leadtrace.lead_ids" in common:
             for lead_id, share in one.fields.pop("shares").items():
                 own = {key: value for key, value in told.items() if key != "leadtrace.lead_ids"}
-                self.record(one.ends, one.kind, trace_id, one.span_id, {**own, "lead.id": lead_id, **duration, **one.fields, **share})
+                self.record(
+                    one.ends,
+                    one.kind,
+                    trace_id,
+                    one.span_id,
+                    {**own, "lead.id": lead_id, **duration, **one.fields, **share},
+                )
         else:
             self.record(one.ends, one.kind, trace_id, one.span_id, {**told, **duration, **one.fields})
         if self.sampled:
             here = self.open[-1] if self.open and self.open[-1].trace_id == trace_id else None
-            attributes = {**one.common, "leadtrace.word": word, "leadtrace.name": name, "leadtrace.kind": one.kind, **duration, **one.fields}
-            self.span(name, trace_id, one.span_id, here.span_id if here else "", one.began, attributes, 3 if word == "attempt" else 1, one.status, one.links)
+            attributes = {
+                **one.common,
+                "leadtrace.word": word,
+                "leadtrace.name": name,
+                "leadtrace.kind": one.kind,
+                **duration,
+                **one.fields,
+            }
+            self.span(
+                name,
+                trace_id,
+                one.span_id,
+                here.span_id if here else "",
+                one.began,
+                attributes,
+                3 if word == "attempt" else 1,
+                one.status,
+                one.links,
+            )
 
-    def span(self, name, trace_id, span_id, parent, began, attributes, kind=1, status="unset", links=(), **more) -> SpanRecord:
+    def span(
+        self, name, trace_id, span_id, parent, began, attributes, kind=1, status="unset", links=(), **more
+    ) -> SpanRecord:
         """A finished span, ours or foreign."""
         made = SpanRecord(
-            trace_id, span_id, name, began, self.now, parent, kind, status, attributes=attributes, resource=self.resource, links=links, **more
+            trace_id,
+            span_id,
+            name,
+            began,
+            self.now,
+            parent,
+            kind,
+            status,
+            attributes=attributes,
+            resource=self.resource,
+            links=links,
+            **more,
         )
         self.tape.spans.append(made)
         return made
@@ -167,7 +239,11 @@ def full_story(tape: Tape) -> Tape:
         tape.wait(1)
         flow.emit("lead.state.changed", "transition", lead__state__to="received")
         tape.wait(1)
-        phone = {"enhancement__service": "TrueCaller ID", "enhancement__name": "Phone Intelligence", "enhancement__position": 1}
+        phone = {
+            "enhancement__service": "TrueCaller ID",
+            "enhancement__name": "Phone Intelligence",
+            "enhancement__position": 1,
+        }
         with intake.word("enhancement", "Phone Intelligence", **phone) as enhancement:
             tape.wait(245)
             enhancement.fields |= {
@@ -179,7 +255,9 @@ def full_story(tape: Tape) -> Tape:
         flow.emit(
             "lead.state.changed",
             "transition",
-            **{"lead__state__from": "received", "lead__state__to": "enhanced", "lead__state__reason": "phone verified"},
+            lead__state__from="received",
+            lead__state__to="enhanced",
+            lead__state__reason="phone verified",
         )
         with intake.word("delivery", "deliver to Acme", delivery__id="delivery_1", delivery__buyer="Acme") as delivery:
             for number in (1, 2, 3):
@@ -200,9 +278,17 @@ def full_story(tape: Tape) -> Tape:
                         )
                     else:
                         attempt.fields["http.response.status_code"] = 200
-            delivery.emit("error.recovered", recovery__action="retry", recovery__success=True, total_retry_time_ms=1600.0)
+            delivery.emit(
+                "error.recovered", recovery__action="retry", recovery__success=True, total_retry_time_ms=1600.0
+            )
             delivery.fields |= {"delivery.revenue": 45.0, "delivery.currency": "USD", "delivery.attempts": 3}
-        flow.emit("lead.state.changed", "transition", lead__state__from="enhanced", lead__state__to="sold", lead__state__final=True)
+        flow.emit(
+            "lead.state.changed",
+            "transition",
+            lead__state__from="enhanced",
+            lead__state__to="sold",
+            lead__state__final=True,
+        )
         flow.fields |= {
             "flow.summary.steps_executed": 0,
             "flow.summary.enhancements_applied": 1,
@@ -216,7 +302,12 @@ def full_story(tape: Tape) -> Tape:
     tape.wait(14 * 86_400_000)
     returns = tape.process("lead-returns")
     trace_id, span_id = tape.new_trace(), f"{99:016x}"
-    said = {"lead.id": "lead_A", "lead.return.amount": 45.0, "lead.return.reason": "duplicate", "delivery.buyer": "Acme"}
+    said = {
+        "lead.id": "lead_A",
+        "lead.return.amount": 45.0,
+        "lead.return.reason": "duplicate",
+        "delivery.buyer": "Acme",
+    }
     returns.record("lead.returned", "rejection", trace_id, span_id, said)
     returns.span("lead.returned", trace_id, span_id, "", returns.now, {"lead.id": "lead_A"})
     return tape

@@ -32,15 +32,16 @@ class Hindsight:
         """The attributes for that event; none where there is nothing to add."""
         node = self._parents.get(id(event))
         ends_it = node is not None and any(event is one for one in node.ends)
+        error = text(event.attributes, "error.type")
         found: dict[str, Value] = {}
         if event.name == "error.occurred":
-            if (stopped := self._stopped_flow(node)) is not None:
+            if (stopped := self._stopped_flow(node, error)) is not None:
                 found["error.impact.flow_stopped"] = stopped
             if fingerprint := _fingerprint(event):
                 found["troubleshooting.related_errors"] = self._alike[fingerprint] - 1
         elif event.name == "enhancement.failed":
             above = self._parents.get(id(node)) if ends_it else node
-            if (stopped := self._stopped_flow(above)) is not None:
+            if (stopped := self._stopped_flow(above, error)) is not None:
                 found["enhancement.impact.flow_continued"] = not stopped
         elif not (ends_it and kind_of(event) == "failure"):
             return found
@@ -48,18 +49,25 @@ class Hindsight:
             found["troubleshooting.suggestion"] = advice.suggestion
         return found
 
-    def _stopped_flow(self, node: Node | None) -> bool | None:
-        """Whether failure went all the way up to the flow; None where that is not yet known, or there is no flow."""
+    def _stopped_flow(self, node: Node | None, error: str) -> bool | None:
+        """Whether this very error left every word up to the flow; None where that is not yet known, or there is none."""
         here = node
         while here is not None:
             if not finished(here):
                 return None
+            if here.word and not (failed(here) and _error_of(here) in ("", error)):
+                return False
             if here.word == "flow":
                 return ended_as(here) in _STOPPED
-            if here.word and not failed(here):
-                return False
             here = self._parents.get(id(here))
         return None
+
+
+def _error_of(node: Node) -> str:
+    for record in (node.end, node.span):
+        if record is not None and (found := text(record.attributes, "error.type")):
+            return found
+    return ""
 
 
 def _fingerprint(event: EventRecord) -> str:
