@@ -36,6 +36,14 @@ if TYPE_CHECKING:
     from leadtrace.words.events import error as error
     from leadtrace.words.events import move_to as move_to
     from leadtrace.words.handle import Handle as Handle
+    from leadtrace.words.handlers import attach as attach
+    from leadtrace.words.handlers import attach_many as attach_many
+    from leadtrace.words.handlers import detach as detach
+    from leadtrace.words.handlers import drain_handlers as drain_handlers
+    from leadtrace.words.handlers import list_handlers as list_handlers
+    from leadtrace.words.handlers import on as on
+    from leadtrace.words.hooks import hooks as hooks
+    from leadtrace.words.instrument import instrument as instrument
     from leadtrace.words.references import arg as arg
     from leadtrace.words.references import result as result
     from leadtrace.words.timeouts import timeout as timeout
@@ -65,6 +73,9 @@ _HOMES = {
     "leadtrace.words.crossing": ("carry",),
     "leadtrace.words.events": ("emit", "error", "move_to"),
     "leadtrace.words.handle": ("Handle",),
+    "leadtrace.words.handlers": ("attach", "attach_many", "detach", "drain_handlers", "list_handlers", "on"),
+    "leadtrace.words.hooks": ("hooks",),
+    "leadtrace.words.instrument": ("instrument",),
     "leadtrace.words.references": ("arg", "result"),
     "leadtrace.words.timeouts": ("timeout",),
     "leadtrace.words.vocabulary": (

@@ -38,7 +38,7 @@ delivery.started delivery.accepted delivery.rejected delivery.pending delivery.f
 delivery.cancelled api.call.cancelled validation.passed validation.failed rule.satisfied rule.rejected fallback.used
 bid.requested bid.received bid.declined bid.expired lead.received lead.accepted lead.declined lead.purchased
 lead.returned lead.state.changed system.retry.scheduled record.quarantined leadtrace.handler.failed
-leadtrace.records.dropped
+leadtrace.records.dropped circuit.opened circuit.half_opened circuit.closed
 """.split()  # noqa: SIM905 - as above
 
 KINDS = {
@@ -52,12 +52,14 @@ KINDS = {
     "attempt_failure": "api.call.failed lead.event.failed",
     "error": "error.occurred ai.error.occurred",
     "cancelled": "flow.cancelled operation.cancelled enhancement.cancelled delivery.cancelled api.call.cancelled",
-    "transition": "lead.state.changed health.state_changed ai.model.switched ai.model.upgraded",
+    "transition": "lead.state.changed health.state_changed ai.model.switched ai.model.upgraded circuit.opened "
+    "circuit.half_opened circuit.closed",
 }
 
 NO_LEAD = """
 dispatch.pool_exhausted policy.adapter_resting policy.ramp_cap policy.sub_cap policy.min_gap health.state_changed
-health.external_signal record.quarantined leadtrace.handler.failed leadtrace.records.dropped
+health.external_signal record.quarantined leadtrace.handler.failed leadtrace.records.dropped circuit.opened
+circuit.half_opened circuit.closed
 """.split()  # noqa: SIM905 - as above
 
 ATTRIBUTES = {

@@ -37,6 +37,7 @@ _FAMILIES = (
     "lead",
     "lead_events",
     "signals",
+    "circuit",
     "ai",
     "people",
     "outbound",

@@ -62,7 +62,7 @@ class Queue:
         except RuntimeError:  # the interpreter is ending: no new threads
             return False
         self._thread = thread
-        _at_the_end_of_children()
+        _end_with_the_process()
         return True
 
     def _serve(self) -> None:
@@ -106,7 +106,6 @@ class Queue:
 
 
 _queue: Queue | None = None
-_work: Callable[[Any], None] | None = None
 _making = threading.RLock()
 
 
@@ -133,11 +132,13 @@ def at_exit() -> None:
         with contextlib.suppress(Exception):  # the log's own handlers may be gone
             import logging
 
-            logging.getLogger("leadtrace").warning("%d events were not handed to handlers before the process ended", left)
+            logging.getLogger("leadtrace").warning(
+                "%d events were not handed to handlers before the process ended", left
+            )
 
 
-def _at_the_end_of_children() -> None:
-    """Where the thread begins, so that it ends before the sink closes: what handlers tell can then still be saved.
+def _end_with_the_process() -> None:
+    """Asked for when the thread begins, late, so that it comes before the sink closes: what handlers tell is still saved.
 
     A child of `multiprocessing` leaves by os._exit, past atexit: its own finalizers are where it can still wait. They run
     by falling priority, the sink's at 1.
