@@ -106,7 +106,8 @@ def abandon(handle: Handle) -> None:
     """Close what a word holds open, without a word about it: telling it has failed."""
     if handle.kind.word == "flow":
         flow_gone(handle)
-    handle.span.end()
+    if handle.span.is_recording():
+        handle.span.end()
 
 
 def _put(attributes: dict[str, Value], key: str, value: object) -> None:

@@ -123,7 +123,7 @@ class Word:
 
     def _mine(self) -> tuple[Handle, Any] | None:
         """The handle that this exit belongs to: one word may be open in several tasks and threads at once."""
-        at = innermost(otel.get_current())
+        at: Handle | None = innermost(otel.get_current())
         while at is not None:
             for one in reversed(self._entered.copy()):
                 if one[0] is at:
