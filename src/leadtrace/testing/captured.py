@@ -182,7 +182,7 @@ def _tree(events: list[EventRecord]) -> str:
             if one.attributes.get("leadtrace.kind") != "start":
                 lines.append(f"{indent}{one.name}")
                 continue
-            lines.append(f"{indent}{one.attributes.get('leadtrace.word')} {one.attributes.get('leadtrace.name')!r}")
+            lines.append(f"{indent}{one.attributes.get('leadtrace.word')!s} {one.attributes.get('leadtrace.name')!r}")
             lines.append(f"{indent}  {one.name}")
             draw(one.span_id, depth + 1)
 
