@@ -140,7 +140,9 @@ async def test_async_ones_interleaved_never_mix(told: Captured) -> None:
 
     found = await asyncio.gather(*(drain(f"L{n}") for n in range(5)))
     assert found == [{f"L{n}"} for n in range(5)]
-    assert all(one.attributes["lead.state.to"] == f"state of {one.lead_id}" for one in told.events("lead.state.changed"))
+    assert all(
+        one.attributes["lead.state.to"] == f"state of {one.lead_id}" for one in told.events("lead.state.changed")
+    )
 
 
 def test_consumed_partly_in_another_context_and_thread(told: Captured) -> None:

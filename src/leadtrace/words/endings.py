@@ -316,17 +316,9 @@ def judgement(handle: Handle, happened: Happened) -> Ending:
         return Ending(no, {**fields, "reason": reason}, {"leadtrace.expected": happened.type}, True)
     if happened.how in ("raised", "timed_out", "cancelled"):
         return operation(handle, happened)
-    passed = handle.options.get("judged")
-    if passed is None:
-        passed = True
-        if happened.has_result:
-            try:
-                passed = bool(happened.result)
-            except Exception:  # noqa: BLE001 - a result without a truth (an array) says nothing: it passed, marked
-                handle.notes["leadtrace.no_truth"] = True
-    if passed:
+    if handle.options.get("passed", True):
         return Ending(yes, fields)
-    return Ending(no, {**fields, "reason": handle.options.get("reason_found")})
+    return Ending(no, {**fields, "reason": handle.options.get("reason")})
 
 
 def flow(handle: Handle, happened: Happened) -> Ending:

@@ -347,18 +347,14 @@ def _read_result(handle: Handle, happened: Happened) -> list[str]:
             if key in ("answer", "outcome"):
                 missing += _judge(handle, key, one)
             else:
-                missing += plan.read(
-                    [("judged" if key == "passed" else key, one)], args, kwargs, handle.found, options.__setitem__
-                )
-        if handle.kind.word in ("validation", "rule"):
-            missing += _reason_of_a_no(handle)
+                missing += plan.read([(key, one)], args, kwargs, handle.found, options.__setitem__)
         if handle.kind.word == "enhancement" and happened.how == "returned":
             _pick_data(handle)
-    elif "passed" in options:
-        options["judged"] = options["passed"]
-    if handle.kind.word in ("validation", "rule") and "reason" in options:
-        options.setdefault("reason_found", options["reason"])
-    return [f"missing:{name}" for name in missing]
+    marks: list[str] = []
+    if handle.kind.word in ("validation", "rule"):
+        unread, marks = _judged(handle)
+        missing += unread
+    return [*(f"missing:{name}" for name in missing), *marks]
 
 
 def _judge(handle: Handle, key: str, one: Any) -> list[str]:
@@ -379,22 +375,28 @@ def _judge(handle: Handle, key: str, one: Any) -> list[str]:
     return []
 
 
-def _reason_of_a_no(handle: Handle) -> list[str]:
+def _judged(handle: Handle) -> tuple[list[str], list[str]]:
+    """A check's yes or no into `options["passed"]`, with the reason of a no; gives the names of the missing, and marks.
+
+    `passed=` decides, else the truth of the result; nothing returned, or a result without a truth, passes.
+    """
     options = handle.options
-    if "passed" in options:
-        options.setdefault("judged", options["passed"])
-    judged = options.get("judged")
-    if judged is None:
-        try:
-            judged = bool(handle.found)
-        except Exception:  # noqa: BLE001 - told by the ending, which meets it again
-            judged = True
-    if judged:
-        return []
-    late_reason = [(k, one) for k, one in handle.plan.end_options if k == "reason"]
-    return handle.plan.read(
-        [("reason_found", one) for _, one in late_reason], *handle.call, handle.found, options.__setitem__
-    )
+    verdict = options.get("passed", handle.found)
+    marks: list[str] = []
+    try:
+        passed = verdict is None or bool(verdict)
+    except Exception:  # noqa: BLE001 - an array, say: its truth may raise anything
+        passed = True
+        marks.append("no_truth")
+        warn_once(
+            f"truth:{handle.plan.where}",
+            f"{handle.plan.where}: {type(verdict).__name__} is neither true nor false; say passed=lambda result: …",
+        )
+    options["passed"] = passed
+    if passed:
+        return [], marks
+    late_reason = [(key, one) for key, one in handle.plan.end_options if key == "reason"]
+    return handle.plan.read(late_reason, *handle.call, handle.found, options.__setitem__), marks
 
 
 def _pick_data(handle: Handle) -> None:
@@ -427,6 +429,7 @@ def _pick_data(handle: Handle) -> None:
 
 
 def _say_end(handle: Handle, ending: Ending, marks: list[str], now_mono: int) -> None:
+    extra = _beyond(handle, ending)
     spec, fields = resolve(ending.event, ending.fields, [])
     said = _said_of(handle)
     if parent_id := _parent_span_id(handle):
@@ -434,6 +437,7 @@ def _say_end(handle: Handle, ending: Ending, marks: list[str], now_mono: int) ->
     if handle.run is not None and handle.run.parent_id and handle.kind.word == "flow":
         said["leadtrace.parent_run_id"] = handle.run.parent_id
     said.update(_noted(handle, spec))
+    said.update(extra)
     said.update(fields)
     said.update({key: value for key, value in ending.attributes.items() if value})
     if handle.items >= 0:
@@ -451,6 +455,19 @@ def _say_end(handle: Handle, ending: Ending, marks: list[str], now_mono: int) ->
         )
     ending.attributes = dict(recorded)
     _close_span(handle, ending, recorded, spec.kind if spec is not None else Kind.MILESTONE, ended_ns)
+
+
+def _beyond(handle: Handle, ending: Ending) -> dict[str, Value]:
+    """What an answer says beyond its event's fields: as any keyword of a user's own, it goes under the word's name."""
+    from leadtrace import catalogue
+
+    extra: dict[str, Value] = {}
+    spec = catalogue.get(ending.event)
+    if handle.answer is not None and spec is not None:
+        for keyword in handle.answer.fields:
+            if keyword in ending.fields and keyword not in spec.fields:
+                _put(extra, f"{handle.kind.word}.{keyword.rstrip('_')}", ending.fields.pop(keyword))
+    return extra
 
 
 def _noted(handle: Handle, spec: Any) -> dict[str, Value]:

@@ -8,7 +8,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING
 
-from leadtrace.catalogue.taxonomy import classify, unwrap
+from leadtrace.catalogue.taxonomy import classify, members, unwrap
 from leadtrace.otlp import encode
 from leadtrace.words import runtime
 from leadtrace.words.tell import SIGNAL, resolve, tell
@@ -52,10 +52,12 @@ def qualified(problem: BaseException) -> str:
 
 
 def is_expected(handle: Handle, problem: BaseException) -> bool:
-    """Whether the word, or the settings, call this exception an answer."""
+    """Whether the word, or the settings, call this exception an answer; a group is one if all of its members are."""
     current = runtime.current()
     expected = handle.plan.expected + (current.expected if current is not None else ())
-    return bool(expected) and isinstance(problem, expected)
+    return bool(expected) and (
+        isinstance(problem, expected) or all(isinstance(one, expected) for one in members(problem))
+    )
 
 
 def scrubbed(handle: Handle | None, problem: BaseException | str, limit: int = _MESSAGE_LIMIT) -> str:
