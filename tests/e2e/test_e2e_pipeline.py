@@ -153,9 +153,13 @@ def test_in_jaeger_every_span_of_a_lead_names_it_and_has_its_parent(told: Told) 
     assert [span.name for span in ours if not span.tags.get("lead.id") and span.tags["leadtrace.word"] != "flow"] == []
 
 
-def test_jaeger_has_nothing_to_warn_about(told: Told) -> None:
-    """Its page puts a warning sign on every trace with a span that it mended, of no length for instance."""
-    assert [(span.name, span.warnings) for span in told.spans if span.warnings] == []
+def test_jaeger_mended_no_span(told: Told) -> None:
+    """Its page puts a warning sign on every trace with a span that it mended: of no length, of an id that is there twice.
+
+    A child that outlives its parent, as a cancelled one may, is only remarked on.
+    """
+    mended = [(span.name, text) for span in told.spans for text in span.warnings if "clock skew" not in text]
+    assert mended == []
 
 
 def test_jaeger_finds_each_lead_by_its_id(told: Told) -> None:
