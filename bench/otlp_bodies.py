@@ -13,7 +13,16 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 SPANS = 8
 PER_BODY = 512
-NAMES = ("Premium Insurance Flow", "Phone Intelligence", "Age Estimate", "routing", "deliver to Acme", "POST lead", "consent", "append")
+NAMES = (
+    "Premium Insurance Flow",
+    "Phone Intelligence",
+    "Age Estimate",
+    "routing",
+    "deliver to Acme",
+    "POST lead",
+    "consent",
+    "append",
+)
 START_NS = 1_790_000_000_000_000_000
 
 

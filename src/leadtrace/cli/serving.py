@@ -64,7 +64,7 @@ async def serve_until_stopped(host: str, grpc_port: int, http_port: int, path: P
         intake = Intake(store)
         app = web_app(store, lambda: prometheus(intake, store.size()), otlp_routes(intake))
         config = uvicorn.Config(
-            Guard(app, host, token),
+            Guard(app, host, token, intake.refuse),
             log_config=None,  # nothing of a request is logged: its address names a lead
             access_log=False,
             lifespan="off",

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 from starlette.responses import PlainTextResponse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["Guard", "is_loopback"]
@@ -33,12 +35,13 @@ def is_loopback(host: str) -> bool:
 class Guard:
     """Refuses requests that may not ask, before anything of them is read."""
 
-    def __init__(self, app: ASGIApp, host: str, token: str) -> None:
+    def __init__(self, app: ASGIApp, host: str, token: str, refused: Callable[[str], None]) -> None:
+        """Guard an application that listens on `host`; `refused` is told the reason of each refusal, to count it."""
         self._app = app
         self._loopback = is_loopback(host)
         self._names = {"localhost", "127.0.0.1", "::1", host.strip("[]").lower()}
         self._token = f"Bearer {token}".encode() if token else b""
-        self.refused = {"host": 0, "token": 0}
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,10 +49,10 @@ class Guard:
             return
         headers: dict[bytes, bytes] = dict(scope["headers"])
         if self._loopback and _name(headers.get(b"host", b"")) not in self._names:
-            self.refused["host"] += 1
+            self._refused("host")
             refusal = PlainTextResponse("this server answers to the names of this machine only\n", 403)
         elif self._token and scope["path"] not in _OPEN_PATHS and not self._presented(headers):
-            self.refused["token"] += 1
+            self._refused("token")
             refusal = PlainTextResponse(
                 "a token is needed: Authorization: Bearer TOKEN\n", 401, {"WWW-Authenticate": "Bearer"}
             )
