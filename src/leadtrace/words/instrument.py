@@ -97,16 +97,17 @@ def place(target: str, word: str, make: Callable[[], Callable[[Any], Any]], sour
     from wrapt import register_post_import_hook
 
     one = Instrumented(target, word, source)
+    with _lock:
+        for earlier in [other for other in _all if (other.target, other.word) == (target, word)]:
+            if earlier.state in ("waiting", "in place"):
+                return earlier
+            _all.remove(earlier)
+        _all.append(one)
     match = _TARGET.match(target)
     if match is None:
         _failed(one, "a target is written 'package.module:function' or 'package.module:Class.method'")
         return one
     module, path = match[1], match[2].split(".")
-    with _lock:
-        for earlier in _all:
-            if (earlier.target, earlier.word) == (target, word) and earlier.state in ("waiting", "in place"):
-                return earlier
-        _all.append(one)
     one.late = module in sys.modules
     if not one.late and (missing := _not_found(module)):
         warn_once(f"instrument:{target}", f"{_where(one)}: {missing}; the word is put there if it is ever imported")
@@ -129,9 +130,6 @@ def _where(one: Instrumented) -> str:
 
 def _failed(one: Instrumented, why: str) -> None:
     one.state, one.why = "failed", why
-    with _lock:
-        if one not in _all:
-            _all.append(one)
     warn_once(f"instrument:{one.target}", f"{_where(one)}: {why}")
 
 
@@ -143,6 +141,8 @@ def _not_found(module: str) -> str:
         try:
             if name not in sys.modules and importlib.util.find_spec(name) is None:
                 return f"there is no module {name!r}"
+        except ModuleNotFoundError:  # what stands above it is a module, not a package
+            return f"there is no module {name!r}"
         except (ImportError, ValueError, AttributeError) as problem:
             return f"module {name!r} cannot be looked for ({problem})"
         if name not in sys.modules:
@@ -160,7 +160,10 @@ def _put_in_place(
         _identify(wrapped, owner, name, inherited)
         setattr(owner, name, wrapped)
     except Exception as problem:  # noqa: BLE001 - see above
-        _failed(one, str(problem) if isinstance(problem, (DecorationError, LookupError)) else repr(problem))
+        why = str(problem) if isinstance(problem, (DecorationError, _MissingTargetError)) else repr(problem)
+        if one.late and getattr(module.__spec__, "_initializing", False):
+            why += f" ({module.__name__} is still being imported: ask before its import begins, or after it)"
+        _failed(one, why)
         return
     one._undo.append((owner, name, wrapped, _ABSENT if inherited else before))
     if isinstance(owner, ModuleType):
@@ -207,9 +210,8 @@ def _missing(owner: Any, name: str) -> _MissingTargetError:
 
     shown = getattr(owner, "__name__", None) or repr(owner)
     near = get_close_matches(name, dir(owner), n=3, cutoff=0.6)
-    still = getattr(getattr(owner, "__spec__", None), "_initializing", False)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    return _MissingTargetError(f"{shown} has no {name!r}" + (" yet: it is still being imported" if still else hint))
+    return _MissingTargetError(f"{shown} has no {name!r}{hint}")
 
 
 def _identify(wrapped: Any, owner: Any, name: str, inherited: bool) -> None:

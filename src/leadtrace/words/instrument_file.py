@@ -164,7 +164,7 @@ def _reference(text: str, key: str) -> Any:
 
     try:
         return read(ast.parse(text.strip(), mode="eval").body)
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return read(ast.Constant(value=None))
 
 
