@@ -270,6 +270,33 @@ def test_any_batches_in_any_order_make_each_record_once(tmp_path_factory, batche
     store.close()
 
 
+def test_of_a_large_trace_a_lead_gets_its_own_what_is_beneath_and_what_is_above(store):
+    """A file of many leads under one span is one trace; the answer is as if the trace held this lead alone."""
+    spans = [a_span("import", 0, 99, 1, 1)]
+    events = [an_event("operation.started", 0, 1, 1)]
+    for n in range(1_500):
+        spans += [
+            a_span("flow", 1, 9, 1, 0x1000 + n, 1, attributes=lead(f"L{n}", f"r{n}")),
+            a_span("GET", 2, 3, 1, 0x2000 + n, 0x1000 + n),
+            a_span("TLS", 2, 3, 1, 0x3000 + n, 0x2000 + n),
+        ]
+        events += [
+            an_event(
+                "flow.started", 1, 1, 0x1000 + n, attributes={"leadtrace.run_id": f"r{n}", "log.record.uid": uid(n)}
+            ),
+            an_event("flow.completed", 9, 1, 0x1000 + n, attributes=lead(f"L{n}", f"r{n}")),
+            an_event("dns", 2, 1, 0x3000 + n),
+            an_event("lost its span", 2, 1, 0x9999, attributes={"leadtrace.run_id": f"r{n}"}),
+        ]
+    spans.append(a_span("bulk", 10, 12, 1, 2, 1, attributes={"leadtrace.lead_ids": ["L3", "L4"]}))
+    store.append(spans, events)
+    found = store.lead("L3")
+    assert found.incomplete == []
+    assert sorted(one.span_id for one in found.spans) == [f"{n:016x}" for n in (1, 2, 0x1003, 0x2003, 0x3003)]
+    assert sorted(one.name for one in found.events) == ["dns", "flow.completed", "flow.started", "lost its span"]
+    assert len(store.trace(f"{1:032x}").spans) == len(spans)
+
+
 # --- the file ---------------------------------------------------------------------------------------------------------
 
 

@@ -23,6 +23,7 @@ from leadtrace.otlp.records import EventRecord, Resource, Scope, SpanRecord, lea
 from leadtrace.store.append import Appended, Appender
 from leadtrace.store.file import WriteLock, connect_reader, connect_writer, plainly
 from leadtrace.store.interface import EventFilter, Found, Holds, LeadFilter, LeadRow
+from leadtrace.store.large_traces import is_large, part_of_lead
 from leadtrace.store.rows import event_of, id_bytes, span_of
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class EmbeddedStore:
         with self._reading() as connection:
             leads = self._leads_named(connection, lead_id, tenant)
             traces = set(_ints(connection, "SELECT trace FROM lead_traces WHERE lead IN", leads))
-            self._read_traces(connection, traces, found)
+            self._read_traces(connection, traces, found, leads)
             # A run may lie in traces that do not name the lead yet, or no more.
             records: list[SpanRecord | EventRecord] = [*found.spans, *found.events]
             runs = {
@@ -168,7 +169,7 @@ class EmbeddedStore:
                 others.update(
                     n for (n,) in connection.execute("SELECT trace FROM run_traces WHERE run_id = ?", (run_id,))
                 )
-            self._read_traces(connection, others - traces, found)
+            self._read_traces(connection, others - traces, found, leads, runs)
         return found
 
     def trace(self, trace_id: str) -> Found:
@@ -244,13 +245,27 @@ class EmbeddedStore:
         among, values = ("", (lead_id,)) if tenant is None else ("AND tenant = ?", (lead_id, tenant))
         return [n for (n,) in connection.execute(f"SELECT lead FROM leads WHERE lead_id = ? {among}", values)]  # noqa: S608
 
-    def _read_traces(self, connection: apsw.Connection, traces: Iterable[int], found: Found) -> None:
+    def _read_traces(
+        self,
+        connection: apsw.Connection,
+        traces: Iterable[int],
+        found: Found,
+        leads: Sequence[int] = (),
+        runs: Iterable[str] = (),
+    ) -> None:
+        """Add the records of those traces, of large ones only what the leads and runs need, where some are named."""
         for trace in sorted(traces):
-            for row in connection.execute(_SPANS + "s.trace = ?", (trace,)):
+            if leads and is_large(connection, trace):
+                spans, events = part_of_lead(connection, trace, leads, runs)
+                span_rows = connection.executemany(_SPANS + "s.arrival = ?", [(one,) for one in spans])
+                event_rows = connection.executemany(_EVENTS + "e.arrival = ?", [(one,) for one in events])
+            else:
+                span_rows = connection.execute(_SPANS + "s.trace = ?", (trace,))
+                event_rows = connection.execute(_EVENTS + "e.trace = ?", (trace,))
+            for row in span_rows:
                 resource, scope = self._resource(connection, row[0]), self._scope(connection, row[1])
                 found.spans.append(span_of(row[2:], resource, scope))
-            for row in connection.execute(_EVENTS + "e.trace = ?", (trace,)):
-                found.events.append(self._event(connection, row))
+            found.events += [self._event(connection, row) for row in event_rows]
 
     def _event(self, connection: apsw.Connection, row: Sequence[Any]) -> EventRecord:
         return event_of(tuple(row[2:]), self._resource(connection, row[0]), self._scope(connection, row[1]))
