@@ -194,11 +194,13 @@ class MemorySink:
         with self._lock:
             if self._give_up_at is not None:
                 return
-            self._closed = True
             self._patient = patient
-            self._give_up_at = time.monotonic() + timeout_s
-        self.flush(timeout_s)
+            self._give_up_at = until = time.monotonic() + timeout_s
+        if self.flush(timeout_s):
+            self._tell_losses()
+            self.flush(until - time.monotonic())
         with self._lock:
+            self._closed = True
             left = self._count
             threads = [lane.thread for lane in self._lanes.values() if lane.thread is not None]
             for lane in self._lanes.values():
@@ -358,7 +360,6 @@ class MemorySink:
 
     def _settle(self, lane: _Lane, piece: list[tuple[Signal, bytes]], aside: int, why: str) -> None:
         """Take a piece off the account: it is acknowledged, or set aside."""
-        tell: list[Lost] = []
         news = False
         with self._lock:
             self._count -= len(piece)
@@ -370,23 +371,24 @@ class MemorySink:
                 news = why not in self._warned and len(self._warned) < 100
                 self._warned.add(why)
             room = self._count <= self._capacity * _ROOM_AGAIN and self._bytes <= self._capacity_bytes * _ROOM_AGAIN
-            if room and self.on_loss is not None:
-                tell = self._losses.take_untold()
+        if room:
+            self._tell_losses()  # before the piece counts as done: who flushes next finds it told
         with self._settled:
             lane.done += len(piece)
             self._settled.notify_all()
         if news:
             _log.warning("leadtrace: %d records (%s) are set aside: %s", aside, lane.kind, why)
-        for lost in tell:
-            self._tell(lost)
 
-    def _tell(self, lost: Lost) -> None:
-        _log.warning("leadtrace: %d records (%s) were refused: %s", lost.count, lost.kind, lost.why)
-        if self.on_loss is not None:
-            try:
-                self.on_loss(lost)
-            except Exception:  # noqa: BLE001 - the sending goes on
-                _log.exception("leadtrace: a loss could not be told")
+    def _tell_losses(self) -> None:
+        with self._lock:
+            losses = self._losses.take_untold()
+        for lost in losses:
+            _log.warning("leadtrace: %d records (%s) were refused: %s", lost.count, lost.kind, lost.why)
+            if self.on_loss is not None:
+                try:
+                    self.on_loss(lost)
+                except Exception:  # noqa: BLE001 - the sending goes on
+                    _log.exception("leadtrace: a loss could not be told")
 
     def _after_fork(self) -> None:
         """In a child: what was queued belongs to the parent, which sends it."""
