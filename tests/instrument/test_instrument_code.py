@@ -247,11 +247,11 @@ def test_a_module_that_cannot_be_found_is_warned_about_and_waited_for(
         one = lt.instrument("crmm.client:post", lt.step())
         crm()  # `crm` is imported: what is beneath it can be looked for without importing anything
         two = lt.instrument("crm.clients:post", lt.step())
-        unknown = lt.instrument("crm.client.deeper:post", lt.step())
+        unknown = lt.instrument("crm.client.deep:post", lt.step())
     assert caplog.messages == [
         "lt.instrument: crmm.client:post: there is no module 'crmm'; the word is put there if it is ever imported",
         "lt.instrument: crm.clients:post: there is no module 'crm.clients'; the word is put there if it is ever imported",
-        "lt.instrument: crm.client.deeper:post: there is no module 'crm.client.deeper'; the word is put there if it is ever imported",
+        "lt.instrument: crm.client.deep:post: there is no module 'crm.client.deep'; the word is put there if it is ever imported",
     ]
     assert [one.state, two.state, unknown.state] == ["waiting"] * 3
     module = crm("clients", "def post(lead):\n    return lead\n")
