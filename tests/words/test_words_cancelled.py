@@ -144,11 +144,10 @@ async def test_in_a_task_group_the_siblings_of_a_failure_are_cancelled(told: Cap
         raise ValueError("bad")
 
     waits = lt.step("waits")(_for_ever)
-    with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012
-        async with lt.flow("F", lead_id="L1"):
-            async with asyncio.TaskGroup() as group:
-                group.create_task(waits())
-                group.create_task(fails())
+    with pytest.raises(ExceptionGroup) as caught:
+        async with lt.flow("F", lead_id="L1"), asyncio.TaskGroup() as group:
+            group.create_task(waits())
+            group.create_task(fails())
     assert isinstance(caught.value.exceptions[0], ValueError)
     assert told.tree() == (
         "flow 'F'\n  flow.started\n"

@@ -267,7 +267,7 @@ def test_the_reason_is_read_only_for_a_no(told: Captured) -> None:
     assert read == []
     check(["no certificate"])
     assert told.one("validation.failed").attributes["validation.reason"] == "no certificate"
-    assert lt.validation("c", passed=lambda p: not p, reason=lt.result[0])(lambda: [])() == []
+    assert lt.validation("c", passed=lambda p: not p, reason=lt.result[0])(lambda: [*()])() == []
     assert "leadtrace.marks" not in _last(told).attributes
 
 
@@ -315,9 +315,13 @@ def test_an_expected_exception_is_an_answer_and_still_raised(word: str, by: str)
     problem: BaseException = NoMatch("nobody")
     if by == "group":
         problem = ExceptionGroup("several", [NoMatch("nobody"), NoMatch("nor here")])
-    with lt.capture(expected=() if by == "word" else (NoMatch,)) as told:
-        with pytest.raises(type(problem)) as caught, make("NAME", expected=(NoMatch,) if by == "word" else ()):
-            raise problem
+    on_word, everywhere = ((NoMatch,), ()) if by == "word" else ((), (NoMatch,))
+    with (
+        lt.capture(expected=everywhere) as told,
+        pytest.raises(type(problem)) as caught,
+        make("NAME", expected=on_word),
+    ):
+        raise problem
     assert caught.value is problem
     end = told.one(event)
     assert str(end.attributes["leadtrace.expected"]).endswith(type(problem).__name__)

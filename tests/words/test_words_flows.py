@@ -48,7 +48,9 @@ def _check(flow: Any, *checks: tuple[str, bool]) -> None:
         (("failed",), (("rule", False),), "undelivered"),
     ],
 )
-def test_the_final_outcome_is_the_first_rule_that_fits(verdicts: Any, checks: Any, outcome: str, told: Captured) -> None:
+def test_the_final_outcome_is_the_first_rule_that_fits(
+    verdicts: Any, checks: Any, outcome: str, told: Captured
+) -> None:
     with lt.flow("F", lead_id="L1") as flow:
         _check(flow, *checks)
         _deliver(flow, *verdicts)
@@ -414,6 +416,16 @@ async def test_flows_open_at_once_are_told(told: Captured) -> None:
 def test_bind_captures_when_it_is_made(told: Captured) -> None:
     with lt.flow("F", lead_id="L1"):
         bound = lt.bind(lambda: lt.current().lead_id)
-    with lt.flow("F", lead_id="L2"):
-        assert bound() == "L1"
-        assert lt.current().lead_id == "L2"
+        with lt.flow("F", lead_id="L2") as other:
+            assert bound() == "L1"
+            assert lt.current() is other
+
+
+def test_code_that_outlives_its_flow_still_belongs_to_the_lead(told: Captured) -> None:
+    with lt.flow("F", lead_id="L1") as flow:
+        later = lt.bind(lt.step("later")(lambda: lt.current().lead_id))
+    assert later() == "L1"
+    late = told.events("operation.*")
+    assert {one.lead_id for one in late} == {"L1"}
+    assert {one.attributes["leadtrace.run_id"] for one in late} == {flow.run_id}
+    assert lt.bind(lambda: bool(lt.current()))() is False

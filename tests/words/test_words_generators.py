@@ -291,7 +291,8 @@ def test_a_with_around_a_yield_in_a_plain_generator_hurts_nobody(told: Captured)
             yield
 
     one, two = plain("a"), plain("b")
-    next(one), next(two), next(one), next(two)
+    assert [next(one), next(two), next(one), next(two)] == [None] * 4
     assert next(one, None) is next(two, None) is None
+    assert not lt.current()
     assert len(told.events("operation.completed")) == 2
     assert {end.attributes["leadtrace.name"] for end in told.events("operation.completed")} == {"a", "b"}

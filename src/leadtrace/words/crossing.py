@@ -16,7 +16,7 @@ from opentelemetry.trace import Link, SpanContext, TraceFlags
 
 from leadtrace.otlp import identity
 from leadtrace.words.context import innermost
-from leadtrace.words.guard import counts
+from leadtrace.words.guard import counts, guarded
 from leadtrace.words.run import Run
 from leadtrace.words.tries import Tries
 
@@ -30,6 +30,7 @@ __all__ = ["Arrival", "carry", "carry_from"]
 
 _VERSION = "1"
 _HEX = re.compile(r"[0-9a-f]+")
+_NUMBER = re.compile(r"[0-9]{1,19}")
 _LONGEST = 65_536
 
 
@@ -42,6 +43,7 @@ def carry() -> dict[str, str]:
     return carry_from(here) if here is not None else {}
 
 
+@guarded(dict[str, str])
 def carry_from(handle: Handle) -> dict[str, str]:
     """`carry` from a handle."""
     context = handle.span.get_span_context()
@@ -62,7 +64,9 @@ def carry_from(handle: Handle) -> dict[str, str]:
         "word": handle.kind.word,
         "name": handle.name,
     }
-    if flow is not None:
+    if flow is not None and flow.arrival is not None:
+        found.update(flow.arrival.handed_on)
+    elif flow is not None:
         for keyword in ("id", "name", "version", "journey_source", "journey_campaign", "journey_campaign_group"):
             known = (flow.options.get("repeated") or {}).get(keyword)
             if known is not None:
@@ -136,7 +140,7 @@ class Arrival:
             handle.in_delivery = handle
             handle.id = delivery
         for name, last in _loaded(carried.get("attempts", "{}"), dict).items():
-            if isinstance(last, int):
+            if isinstance(last, int) and 0 < last < 1_000_000:
                 handle.tries[str(name)] = Tries(last=last, failed=True)
         if self._marks:
             counts["resume_unreadable"] += 1
@@ -175,13 +179,18 @@ class Arrival:
         return found if found.is_valid else None
 
     @property
+    def handed_on(self) -> dict[str, str]:
+        """What the next handover says as this one did: the flow that is passed from hand to hand, and the buyer."""
+        return {key: one for key, one in self._carried.items() if key.startswith("flow_") or key == "buyer"}
+
+    @property
     def flow_fields(self) -> dict[str, Any]:
         """The carried flow's own fields, for its end event."""
         fields: dict[str, Any] = {}
         for keyword in ("id", "name", "version"):
             if f"flow_{keyword}" in self._carried:
                 text = self._carried[f"flow_{keyword}"]
-                fields[keyword] = int(text) if keyword == "version" and text.isdigit() else text
+                fields[keyword] = int(text) if keyword == "version" and _NUMBER.fullmatch(text) else text
         for keyword in ("source", "campaign", "campaign_group"):
             if f"flow_{keyword}" in self._carried:
                 fields[f"journey_{keyword}"] = self._carried[f"flow_{keyword}"]
@@ -190,12 +199,12 @@ class Arrival:
     @property
     def flow_started_ns(self) -> int:
         text = self._carried.get("flow_started_ns", "")
-        return int(text) if text.isdigit() else 0
+        return int(text) if _NUMBER.fullmatch(text) else 0
 
 
 def _loaded(text: str, kind: type) -> Any:
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return kind()
     return found if isinstance(found, kind) else kind()

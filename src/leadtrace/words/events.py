@@ -9,7 +9,7 @@ from leadtrace.otlp.sink import NOWHERE, Receipt
 from leadtrace.otlp.values import clean
 from leadtrace.words import runtime
 from leadtrace.words.context import innermost
-from leadtrace.words.guard import mistake, trouble
+from leadtrace.words.guard import guarded, mistake, trouble
 from leadtrace.words.life import recorded_lead, switched_on
 from leadtrace.words.plan import refuse_reference
 from leadtrace.words.raised import fingerprint, qualified, scrubbed, unwrapped
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from leadtrace.words.handle import Handle
 
 __all__ = ["emit", "emit_at", "error", "error_at", "move_at", "move_to"]
+
+
+def _failed() -> Receipt:
+    """What became of an event that could not be made."""
+    return Receipt("", saved=False, why="failed")
 
 
 def emit(
@@ -43,6 +48,7 @@ def emit(
     return emit_at(None, event, attributes, lead_id, tenant, keywords)
 
 
+@guarded(_failed)
 def emit_at(
     handle: Handle | None,
     event: str | Event,
@@ -108,7 +114,7 @@ def _emit(
             span.set_attributes(on_span(recorded))
     finally:
         if span is not None:
-            span.end(now)
+            span.end(now + 1)  # Jaeger mends, and marks, a span that ends when it starts
     _take(at, name, recorded)
     return receipt
 
@@ -165,6 +171,7 @@ def move_to(
     return move_at(innermost(), state, reason, final, lead_id, tenant)
 
 
+@guarded(_failed)
 def move_at(here: Handle | None, state: object, reason: str, final: bool, lead_id: object, tenant: object) -> Receipt:
     """`move_to` from a handle, or from what is open here."""
     refuse_reference(state, "move_to")
@@ -191,6 +198,7 @@ def error(problem: BaseException | str, /, recovery_action: str = "", severity: 
     return error_at(innermost(), problem, recovery_action, severity, impact)
 
 
+@guarded(_failed)
 def error_at(
     here: Handle | None,
     problem: BaseException | str,

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections import Counter
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from leadtrace.errors import StrictError
+from leadtrace.errors import LeadtraceError, StrictError
 from leadtrace.words import runtime
 
-__all__ = ["counts", "mistake", "trouble", "warn_once"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["counts", "guarded", "mistake", "trouble", "warn_once"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 log = logging.getLogger("leadtrace")
 
@@ -44,3 +52,25 @@ def trouble(where: str, problem: BaseException) -> None:
     if where not in _said:
         _said.add(where)
         log.error("leadtrace failed in %s; the pipeline goes on, this record may be missing", where, exc_info=problem)
+
+
+def guarded(instead: Callable[[], R]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Keep what fails inside a function of ours from whoever called it: `instead()` is given back then.
+
+    Our own errors pass: they are for a mistake where it is written, and for strict mode.
+    """
+
+    def around(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return function(*args, **kwargs)
+            except LeadtraceError:
+                raise
+            except Exception as problem:  # noqa: BLE001 - telemetry never hurts the host
+                trouble(function.__name__, problem)
+                return instead()
+
+        return call
+
+    return around

@@ -24,7 +24,7 @@ from leadtrace.words.answers import Answer
 from leadtrace.words.context import entered, innermost
 from leadtrace.words.crossing import Arrival
 from leadtrace.words.endings import Ending, Happened
-from leadtrace.words.guard import counts, mistake, trouble, warn_once
+from leadtrace.words.guard import counts, guarded, mistake, trouble, warn_once
 from leadtrace.words.handle import Handle
 from leadtrace.words.onto_span import set_attributes
 from leadtrace.words.plan import Plan, refuse_reference
@@ -609,11 +609,16 @@ def _count_try(handle: Handle, ending: Ending, now_mono: int) -> None:
 # -- said while it is open
 
 
+def _nothing() -> None: ...
+
+
+@guarded(_nothing)
 def note(handle: Handle, fields: Mapping[str, object], attributes: Mapping[str, object] | None) -> None:
     """Set fields of a word under its keywords' attributes; see `Handle.note`."""
     handle.notes.update(_noted_fields(handle, fields, attributes))
 
 
+@guarded(_nothing)
 def note_for(handle: Handle, lead_id: object, fields: Mapping[str, object]) -> None:
     lead = recorded_lead(lead_id, handle.tenant)
     if lead not in handle.lead_ids:
@@ -643,6 +648,7 @@ def _noted_fields(
     return found
 
 
+@guarded(_nothing)
 def identify(handle: Handle, lead_id: object, tenant: object) -> None:
     """Name the lead of a passage that began without one: from now on its events carry it; its open spans get it too."""
     if tenant is not None:

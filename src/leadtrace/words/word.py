@@ -125,10 +125,10 @@ class Word:
         """The handle that this exit belongs to: one word may be open in several tasks and threads at once."""
         at: Handle | None = innermost(otel.get_current())
         while at is not None:
-            for one in reversed(self._entered.copy()):
-                if one[0] is at:
-                    self._entered.remove(one)
-                    return one
+            for handle, token in reversed(self._entered.copy()):
+                if handle is at:
+                    self._entered.remove((handle, token))
+                    return handle, token
             at = at.parent
         # Left in another context than it was entered in: whichever was opened last.
         return self._entered.pop() if self._entered else None
