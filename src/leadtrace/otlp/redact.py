@@ -103,7 +103,8 @@ class Redactor:
 
     def text(self, text: str, call_values: Iterable[str] = (), tenant: str | None = None) -> str:
         """Free text without what is personal: first the personal values of the call, then numbers and addresses."""
-        return self._scrub(text, tuple(call_values), tenant, None)
+        values = tuple(call_values)
+        return text if not values and is_plain(text) else self._scrub(text, values, tenant, None)
 
     def personal_values(self, arguments: Mapping[str, object]) -> list[str]:
         """The values that a call was given under personal names; see `leadtrace.otlp.personal.personal_values`."""
@@ -150,8 +151,8 @@ class Redactor:
             if len(self._plans) >= _PLANS:
                 self._plans.clear()
             plan = self._plans[event_name] = {}
-        out = dict(attributes)
-        for attribute, value in attributes.items():
+        out = dict(attributes)  # read once: what the SDK hands out takes a lock at each look
+        for attribute, value in list(out.items()):
             how = plan.get(attribute)
             if how is None:
                 if len(plan) >= _NAMES:

@@ -97,15 +97,17 @@ def _encoded(span: ReadableSpan, redactor: Redactor) -> bytes:
     tenant = own.get("tenant_key")
     whose = tenant if isinstance(tenant, str) else None
     attributes = redactor.span_attributes(own, whose)
-    events: list[tuple[Event, Mapping[str, object] | None]] = [
-        (one, redactor.attributes(one.name, lookup(one.name), one.attributes, tenant=whose) if one.attributes else None)
-        for one in span.events
-    ]
+    ours = span.instrumentation_scope is not None and span.instrumentation_scope.name == "leadtrace"
+    events: list[tuple[Event, Mapping[str, object] | None]] = []
+    for one in span.events:
+        told = one.attributes
+        if told and not (ours and "log.record.uid" in told):  # with its uid it was redacted when it was told
+            told = redactor.attributes(one.name, lookup(one.name), told, tenant=whose)  # type: ignore[assignment]
+        events.append((one, told))
     message = span.status.description
-    name = redactor.text(span.name, (), whose)
-    linked = any(link.attributes for link in span.links)
-    if name != span.name or linked:
-        links = [Link(one.context, redactor.span_attributes(one.attributes or {}, whose)) for one in span.links]  # type: ignore[arg-type]
+    name, links = redactor.text(span.name, (), whose), span.links
+    if name != span.name or any(one.attributes for one in links):
+        links = [Link(one.context, redactor.span_attributes(one.attributes or {}, whose)) for one in links]  # type: ignore[arg-type]
         span = _Changed(span, name, links)  # type: ignore[assignment]
     return encode.span(span, attributes, events, redactor.text(message, (), whose) if message else None)
 
