@@ -11,9 +11,11 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rich.text import Text
+
     from leadtrace.query.story import Line
 
-__all__ = ["print_lines"]
+__all__ = ["print_lines", "styled"]
 
 _STYLES = {
     "head": "bold",
@@ -42,8 +44,14 @@ def print_lines(lines: Iterable[Line]) -> None:
             click.echo("".join(piece for piece, _ in line).rstrip())
         return
     from rich.console import Console
-    from rich.text import Text
 
     console = Console(highlight=False, soft_wrap=True)
     for line in lines:
-        console.print(Text.assemble(*((piece, _STYLES.get(style, "")) for piece, style in line)))
+        console.print(styled(line))
+
+
+def styled(line: Line) -> Text:
+    """A line as rich's text, in the colours of a terminal."""
+    from rich.text import Text
+
+    return Text.assemble(*((piece, _STYLES.get(style, "")) for piece, style in line))
