@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(scope="session")
-def docs_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+@pytest.fixture
+def docs_environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     """Variables for a page's samples: a real `leadtrace serve` as receiver and as source, folders of their own."""
-    folder = tmp_path_factory.mktemp("docs")
+    folder = tmp_path / "served"
+    folder.mkdir()
     settings = environment(folder) | {f"XDG_{one}_HOME": str(folder / one) for one in ("STATE", "DATA", "CONFIG")}
     with serving(folder / "store.db", settings) as url:
         yield settings | {

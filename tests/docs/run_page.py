@@ -2,8 +2,8 @@
 
 A page has one namespace, as a reader has who types it from the top. Around each block stands a `capture()`, so that words
 outside one of the page's own record something too, strictly. What a block prints is compared with the block `text output`
-behind it, in which … stands for whatever differs from run to run. Addresses of the standard ports stand for those of the
-server that the tests have started.
+behind it, times, durations and hashes aside; … stands for anything on a line. Addresses of the standard ports stand for
+those of the server that the tests have started.
 """
 
 from __future__ import annotations
@@ -30,12 +30,16 @@ import leadtrace as lt
 if TYPE_CHECKING:
     from doc_pages import Block, Page
 
-_STANDARD = re.compile(r"(?:127\.0\.0\.1|localhost):4318")
+_STANDARD = re.compile(r"(?:127\.0\.0\.1|localhost|collector):4318")
+
+_READERS_OWN = {"docs/configure.md": {"run_the_pipeline": lambda: None}}
+"""Names in a page's samples that stand for the reader's own code."""
 
 
 def main(name: str) -> int:
     """Run the page; what is wrong goes to standard error, and the exit code says whether anything is."""
     module = ModuleType("page")
+    module.__dict__.update({"lt": lt}, **_READERS_OWN.get(name, {}))
     sys.modules["page"] = module  # so that what it defines can be pickled and looked up
     on = page(name)
     return sum(_run(one, on, module.__dict__) for one in on.blocks if one.language == "python")
@@ -69,12 +73,20 @@ def _run(block: Block, on: Page, names: dict[str, Any]) -> int:
 
 
 def _fits(printed: str, expected: str) -> bool:
-    pattern = ".*?".join(re.escape(part) for part in _trimmed(expected).split("…"))
-    return re.fullmatch(pattern, _trimmed(printed)) is not None
+    pattern = ".*?".join(re.escape(part) for part in _settled(expected).split("…"))
+    return re.fullmatch(pattern, _settled(printed)) is not None
 
 
-def _trimmed(text: str) -> str:
-    """Columns are as wide as what is in them: where a number varies, so do the spaces around it."""
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+|\d\d:\d\d:\d\d\.\d{6}")
+_DURATION = re.compile(r"(?<![\w.])\d+(?:\.\d+)? (?:ms|s|min|h)\b")
+_MEASURED = re.compile(r"(_ms=)[\d.]+")
+_HASH = re.compile(r"#[0-9a-f]{16}\b")
+
+
+def _settled(text: str) -> str:
+    """Without what differs from run to run; columns are as wide as what is in them, so spaces vary with it."""
+    for pattern, settled in ((_MOMENT, "TIME"), (_DURATION, "SPAN"), (_MEASURED, r"\1SPAN"), (_HASH, "#HASH")):
+        text = pattern.sub(settled, text)
     return "\n".join(re.sub(" +", " ", line).rstrip() for line in text.rstrip().splitlines())
 
 
