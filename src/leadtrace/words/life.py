@@ -80,6 +80,7 @@ def begin(
         handle.arrival = Arrival(options.pop("carried", None))
         handle.cpu_ns = time.process_time_ns()
         around, links, start = handle.arrival.arrive(handle, around)
+        handle.options["arrived"] = {key: value for key, value in start.items() if key != "leadtrace.marks"}
     elif kind.word == "delivery":
         handle.id = str(attributes.setdefault("delivery.id", identity.current().token("delivery")))
         buyer = attributes.get("delivery.buyer")
@@ -214,7 +215,13 @@ def _open_span(handle: Handle, around: Context, links: list[Link]) -> None:
 
 def _said_of(handle: Handle) -> dict[str, Value]:
     """What start and end events both carry."""
-    return {"leadtrace.word": handle.kind.word, "leadtrace.name": handle.name}
+    said: dict[str, Value] = {"leadtrace.word": handle.kind.word, "leadtrace.name": handle.name}
+    if parent_id := _parent_span_id(handle):
+        said["leadtrace.parent_span_id"] = parent_id
+    if handle.run is not None and handle.run.parent_id and handle.kind.word == "flow":
+        said["leadtrace.parent_run_id"] = handle.run.parent_id
+    said.update(handle.options.get("arrived") or {})
+    return said
 
 
 def _parent_span_id(handle: Handle) -> str:
@@ -235,10 +242,6 @@ def _say_start(handle: Handle, attributes: dict[str, Value], start: dict[str, Va
     spec = catalogue.get(kind.start)
     assert spec is not None
     said = _said_of(handle)
-    if parent_id := start.pop("leadtrace.parent_span_id", "") or _parent_span_id(handle):
-        said["leadtrace.parent_span_id"] = parent_id
-    if handle.run is not None and handle.run.parent_id and kind.word == "flow":
-        said["leadtrace.parent_run_id"] = handle.run.parent_id
     said.update(start)
     for key, value in attributes.items():
         if key in spec.attributes or key in spec_fields:
@@ -301,6 +304,7 @@ def _end_carried_flow(handle: Handle, happened: Happened, now_mono: int) -> None
         at=handle,
         lead=handle.lead_id,
         tenant=handle.tenant,
+        check=False,  # what was carried is told as it came: resuming never raises
     )
 
 
@@ -432,10 +436,6 @@ def _say_end(handle: Handle, ending: Ending, marks: list[str], now_mono: int) ->
     extra = _beyond(handle, ending)
     spec, fields = resolve(ending.event, ending.fields, [])
     said = _said_of(handle)
-    if parent_id := _parent_span_id(handle):
-        said["leadtrace.parent_span_id"] = parent_id
-    if handle.run is not None and handle.run.parent_id and handle.kind.word == "flow":
-        said["leadtrace.parent_run_id"] = handle.run.parent_id
     said.update(_noted(handle, spec))
     said.update(extra)
     said.update(fields)
