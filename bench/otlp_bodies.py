@@ -69,7 +69,7 @@ def bodies(leads: int, seed: int = 1, first: int = 0, per_body: int = PER_BODY) 
         yield request.SerializeToString()
 
 
-def _begin(request):  # noqa: ANN001, ANN202 - protobuf containers
+def _begin(request):
     group = request.resource_spans.add()
     _set(group.resource, "service.name", "pipeline")
     scoped = group.scope_spans.add()
@@ -77,7 +77,7 @@ def _begin(request):  # noqa: ANN001, ANN202 - protobuf containers
     return scoped.spans
 
 
-def _set(of, key: str, value: str | int | float) -> None:  # noqa: ANN001
+def _set(of, key: str, value: str | int | float) -> None:
     pair = of.attributes.add()
     pair.key = key
     if isinstance(value, str):
