@@ -402,3 +402,23 @@ def test_appending_from_a_finalizer_that_interrupts_an_append_does_not_hang(over
         sink.append(LOGS, Interrupts(event("e.outer")))
     assert sink.flush(10)
     assert set(over_http.names("logs")) == {"e.inner", "e.outer"}
+
+
+def test_where_no_thread_can_be_started_any_more_the_closing_thread_sends(over_http, sink_to, monkeypatch):
+    """An interpreter that shuts down refuses new threads."""
+
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith("leadtrace"):  # the receiver's own may start
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+        start(thread)
+
+    sink = sink_to(over_http.address)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    sink.append(LOGS, event("e.first"))
+    assert sink.flush(5)
+    sink.append(LOGS, event("e.last"))
+    sink.close(5)
+    monkeypatch.undo()
+    assert over_http.names("logs") == ["e.first", "e.last"]

@@ -98,7 +98,7 @@ class MemorySink:
         self._capacity, self._capacity_bytes = capacity, capacity_bytes
         self._batch, self._batch_bytes, self._interval_s = batch, batch_bytes, interval_s
         self._lanes: dict[Kind, _Lane] = {kind: _Lane(kind) for kind in sorted(transport.kinds)}
-        self._closed = self._retired = False
+        self._closing = self._closed = self._retired = False
         self._exit_s = exit_s
         self._renew()
         _living.add(self)
@@ -192,8 +192,9 @@ class MemorySink:
     def close(self, timeout_s: float, *, patient: bool = True) -> None:
         """Send what is queued, at most that long, and stop; not `patient`: give up after one more failure."""
         with self._lock:
-            if self._give_up_at is not None:
+            if self._closing:
                 return
+            self._closing = True
             self._patient = patient
             self._give_up_at = until = time.monotonic() + timeout_s
         if self.flush(timeout_s):
