@@ -195,7 +195,7 @@ class _Drawing:
         self._width = width
         self._several_services = len(timeline.services) > 1
         self._hinted: set[str] = set()
-        self._rows = list(_walk(roots))
+        self._rows = list(_walk(roots, (width - _TIME) // 2))
         longest = max(
             (self._left(one, prefix, service) for one, prefix, _, service in self._rows if one.entry.type == "span"),
             default=0,
@@ -260,8 +260,11 @@ class _Drawing:
 _GAP = _Branch(Entry("event", "", "", "", 0))
 
 
-def _walk(roots: list[_Branch]) -> Iterator[tuple[_Branch, str, str, str]]:
-    """Each branch with what is drawn before its title, what is drawn beside what lies under it, its cause's service."""
+def _walk(roots: list[_Branch], most: int) -> Iterator[tuple[_Branch, str, str, str]]:
+    """Each branch with what is drawn before its title, what is drawn beside what lies under it, its cause's service.
+
+    What is drawn takes `most` columns at most.
+    """
     tall = False
     for at, root in enumerate(roots):
         if at and (tall or root.below):
@@ -273,8 +276,14 @@ def _walk(roots: list[_Branch]) -> Iterator[tuple[_Branch, str, str, str]]:
             yield row
             branch, _, stem, _ = row
             below = branch.below
+            deep = len(stem) + 3 > most  # deeper ones are drawn beside each other: there is no room to go further in
             pending.extend(
-                (one, stem + ("└─ " if last else "├─ "), stem + ("   " if last else "│  "), branch.entry.service)
+                (
+                    one,
+                    stem + ("└─ " if last else "├─ "),
+                    stem if deep else stem + ("   " if last else "│  "),
+                    branch.entry.service,
+                )
                 for one, last in reversed([(one, one is below[-1]) for one in below])
             )
 
