@@ -7,8 +7,8 @@ those of the server that the tests have started.
 """
 
 from __future__ import annotations
-
 import __future__
+
 import ast
 import asyncio
 import contextlib
@@ -57,7 +57,7 @@ def _run(block: Block, on: Page, names: dict[str, Any]) -> int:
     code = compile(source, on.name, "exec", flags, dont_inherit=True)
     try:
         with lt.capture(), contextlib.redirect_stdout(printed):
-            running = eval(code, names)  # noqa: S307 - the docs' own code
+            running = eval(code, names)
             if inspect.iscoroutine(running):
                 asyncio.run(running)
     except Exception:

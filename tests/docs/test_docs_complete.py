@@ -14,7 +14,7 @@ from doc_pages import DOCS, PAGES, ROOT, Page, page
 import leadtrace
 from leadtrace.catalogue.document import own_events
 from leadtrace.cli.group import COMMANDS, main
-from leadtrace.settings import TABLE
+from leadtrace.settings import TABLE, Setting
 
 CLI = page("docs/cli.md")
 
@@ -44,7 +44,7 @@ READING = {"--from", "--tenant", "--json"}
 def test_every_command_and_option_is_on_the_page_of_commands(name: str) -> None:
     assert f"(#leadtrace-{name})" in CLI.text
     text = section(name)
-    shared = READING if READING <= set(options(command(name))) else set()
+    shared = READING if READING.issubset(options(command(name))) else set()
     missing = [one for one in options(command(name)) if one not in shared and not re.search(rf"`{one}\b|{one} ", text)]
     assert missing == []
 
@@ -67,14 +67,16 @@ def test_every_exit_code_is_told() -> None:
 
 
 @pytest.mark.parametrize("setting", TABLE, ids=lambda one: one.variable)
-def test_every_setting_is_on_the_page_of_settings(setting: object) -> None:
-    assert f"| `{setting.variable}` | `{setting.name}` |" in page("docs/settings.md").text  # type: ignore[attr-defined]
+def test_every_setting_is_on_the_page_of_settings(setting: Setting) -> None:
+    assert f"| `{setting.variable}` | `{setting.name}` |" in page("docs/settings.md").text
 
 
 def test_every_variable_that_the_code_reads_is_told() -> None:
     """Variables of ours that are no settings, such as one for tests, would be found here too."""
     read = {
-        name for file in (ROOT / "src").rglob("*.py") for name in re.findall(r"\bLEADTRACE_[A-Z_]+[A-Z]\b", file.read_text())
+        name
+        for file in (ROOT / "src").rglob("*.py")
+        for name in re.findall(r"\bLEADTRACE_[A-Z_]+[A-Z]\b", file.read_text())
     }
     assert read - {one.variable for one in TABLE} == set()
 
@@ -147,7 +149,7 @@ def test_every_command_line_is_one_that_leadtrace_understands(on: Page, monkeypa
     wrong = []
     for line, typed in command_lines(on):
         arguments = ours(typed)
-        if arguments is None or typed.startswith("leadtrace serve:") or typed.startswith("leadtrace:"):
+        if arguments is None or typed.startswith(("leadtrace serve:", "leadtrace:")):
             continue
         try:
             above = main.make_context("leadtrace", list(arguments), resilient_parsing=False)
