@@ -6,7 +6,9 @@ import gzip
 import json
 import socket
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
+import apsw
 import grpc
 import pytest
 
@@ -196,3 +198,37 @@ def test_grpc_needs_the_token_too(serve):
         )
         assert _call(served, b"", metadata=(("authorization", "Bearer secret"),)) is None
         assert list(served.source().events(EventFilter())) == []
+
+
+def test_while_the_store_cannot_write_senders_are_told_to_come_back_and_nothing_is_lost(serve):
+    """Another program holds the file: 503 with Retry-After, UNAVAILABLE with RetryInfo; when it lets go, all goes on."""
+    with serve(says="cannot store: the store") as served:
+        other = apsw.Connection(str(served.store))
+        other.execute("BEGIN IMMEDIATE")
+        answer = served.request("POST", "/v1/logs", GOOD, Content_Type=JSON)
+        assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+        assert json.loads(answer.data)["code"] == 14
+        refused = _call(served, _field(1, _field(2, _field(2, b""))))
+        assert refused.code() is grpc.StatusCode.UNAVAILABLE
+        details = dict(refused.trailing_metadata())["grpc-status-details-bin"]
+        assert b"type.googleapis.com/google.rpc.RetryInfo" in details
+        other.execute("ROLLBACK")
+        other.close()
+        assert served.request("POST", "/v1/logs", GOOD, Content_Type=JSON).status == 200
+        assert served.metrics()['leadtrace_requests_refused_total{reason="store"}'] == 2
+
+
+def test_when_too_much_waits_senders_are_told_to_come_back(serve):
+    """Five bodies of 15 MB while the store waits: more than the 64 MiB that may be held."""
+    body = _field(1, _field(2, _field(2, _field(9, _field(1, b"pad") + _field(2, _field(1, b"x" * (15 << 20)))))))
+    with serve(says="is locked by another program") as served:
+        other = apsw.Connection(str(served.store))
+        other.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor(5) as senders:
+            sent = [senders.submit(served.request, "POST", "/v1/traces", body, Content_Type=PROTOBUF) for _ in range(5)]
+            answers = sorted(one.result().status for one in sent)
+        other.close()
+        assert answers[-1] == 503
+        assert 429 in answers
+        assert served.metrics()['leadtrace_requests_refused_total{reason="busy"}'] >= 1
+        assert served.metrics()["leadtrace_queue_bytes"] == 0

@@ -224,8 +224,10 @@ def test_off_loopback_all_but_health_needs_the_token(serve):
 def test_off_loopback_without_a_token_it_does_not_start(tmp_path):
     assert _refused(tmp_path, "--host", "0.0.0.0") == (
         2,
-        ("leadtrace serve: 0.0.0.0 can be reached from other machines: set LEADTRACE_TOKEN or --token-file, which senders "
-        "and readers then present, or listen on 127.0.0.1\n"),
+        (
+            "leadtrace serve: 0.0.0.0 can be reached from other machines: set LEADTRACE_TOKEN or --token-file, which senders "
+            "and readers then present, or listen on 127.0.0.1\n"
+        ),
     )
 
 

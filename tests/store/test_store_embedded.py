@@ -228,6 +228,18 @@ def test_a_batch_that_fails_leaves_nothing(store):
     assert store.append([WITH_EVENT], [LOG]) == Appended(stored=2, united=1)
 
 
+def test_a_full_disk_is_said_what_is_stored_stays_and_it_goes_on_when_there_is_space(store):
+    store.append([WITH_EVENT], [LOG])
+    before = _all(store)
+    store._writer.pragma("max_page_count", store._writer.pragma("page_count"))
+    more = [an_event("more", 1, 0, 0, attributes={"n": n, "pad": "x" * 1_000}) for n in range(500)]
+    with pytest.raises(SourceError, match="no space left"):
+        store.append([], more)
+    assert _all(store) == before
+    store._writer.pragma("max_page_count", 1 << 30)
+    assert store.append([], more) == Appended(stored=500)
+
+
 def test_arrivals_never_come_again(tmp_path):
     store = EmbeddedStore.open(tmp_path / "s.db", write=True)
     store.append([], [an_event("a", 1, 0, 0)])

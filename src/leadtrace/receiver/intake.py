@@ -29,7 +29,17 @@ from leadtrace.store.append import Appended
 if TYPE_CHECKING:
     from leadtrace.otlp.records import EventRecord, SpanRecord
 
-__all__ = ["MAX_BODY", "BusyError", "Counts", "Encoding", "Intake", "SignalName", "TooLargeError", "UnavailableError"]
+__all__ = [
+    "MAX_BODY",
+    "BusyError",
+    "Counts",
+    "Encoding",
+    "FailedError",
+    "Intake",
+    "SignalName",
+    "TooLargeError",
+    "UnavailableError",
+]
 
 _log = logging.getLogger("leadtrace.receiver")
 
@@ -56,6 +66,10 @@ class UnavailableError(LeadtraceError):
     """The store cannot take it now: come back in `retry_after_s`."""
 
     retry_after_s = 5
+
+
+class FailedError(LeadtraceError):
+    """A mistake of ours: the request was neither read nor refused, and sending it again would not help."""
 
 
 class TooLargeError(LeadtraceError):
@@ -99,6 +113,7 @@ class Intake:
         self._waiting = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = False
+        self._trouble = ""
         self.counts = Counts()
 
     @property
@@ -140,7 +155,7 @@ class Intake:
     async def take(self, signal: SignalName, encoding: Encoding, body: bytes, gzip: bool = False) -> None:
         """Wait until a request's records are on the disk. Its bytes have been held, and are let go of here.
 
-        Raises OtlpError where it does not decode, TooLargeError, BusyError, UnavailableError.
+        Raises OtlpError where it does not decode, TooLargeError, BusyError, UnavailableError, FailedError.
         """
         if self._loop is None or self._stopped:
             self.let_go(len(body))
@@ -200,6 +215,11 @@ class Intake:
                 large = isinstance(cause, TooLargeError | TooManyRecordsError)
                 self.refuse("too_large" if large else "malformed")
                 continue
+            except Exception as cause:  # noqa: BLE001 - this thread serves everybody
+                _log.error("cannot read a request", exc_info=cause)
+                request.error = FailedError("the request could not be read", cause=type(cause).__name__)
+                self.refuse("failed")
+                continue
             decoded.append((request, new_spans, new_events))
             spans += new_spans
             events += new_events
@@ -210,9 +230,11 @@ class Intake:
         counts.received["log_records"] += len(events)
         try:
             counts.appended.add(self._store.append(spans, events))
+            self._trouble = ""
         except Exception as cause:  # noqa: BLE001 - a server answers its senders, whatever happened
-            if len(decoded) == 1:
-                self._cannot_store(decoded[0][0], cause)
+            if len(decoded) == 1 or isinstance(cause, SourceError):
+                for request, _, _ in decoded:
+                    self._cannot_store(request, cause)
                 return
             for request, own_spans, own_events in decoded:  # one of them may be what the store stumbles over
                 try:
@@ -222,10 +244,10 @@ class Intake:
 
     def _cannot_store(self, request: _Request, cause: Exception) -> None:
         self.refuse("store")
-        if isinstance(cause, SourceError):
-            _log.error("cannot store: %s", cause)
-        else:
-            _log.error("cannot store", exc_info=cause)
+        trouble = str(cause)
+        if trouble != self._trouble:  # told once, until something is stored again
+            self._trouble = trouble
+            _log.error("cannot store: %s", trouble, exc_info=None if isinstance(cause, SourceError) else cause)
         request.error = UnavailableError("the store cannot take records now", cause=type(cause).__name__)
 
 

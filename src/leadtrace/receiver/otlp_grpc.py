@@ -14,7 +14,15 @@ import grpc.aio
 
 from leadtrace.errors import OtlpError
 from leadtrace.otlp.framing import TooManyRecordsError
-from leadtrace.receiver.intake import MAX_BODY, BusyError, Intake, SignalName, TooLargeError, UnavailableError
+from leadtrace.receiver.intake import (
+    MAX_BODY,
+    BusyError,
+    FailedError,
+    Intake,
+    SignalName,
+    TooLargeError,
+    UnavailableError,
+)
 from leadtrace.receiver.status import RESOURCE_EXHAUSTED, UNAVAILABLE, retry_details
 
 if TYPE_CHECKING:
@@ -70,6 +78,8 @@ def _export(
         except UnavailableError as cause:
             details = retry_details(UNAVAILABLE, str(cause), cause.retry_after_s)
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(cause), (("grpc-status-details-bin", details),))
+        except FailedError as cause:
+            await context.abort(grpc.StatusCode.INTERNAL, str(cause))
         return b""
 
     return export

@@ -18,8 +18,17 @@ from starlette.routing import Route
 
 from leadtrace.errors import OtlpError
 from leadtrace.otlp.framing import TooManyRecordsError
-from leadtrace.receiver.intake import MAX_BODY, BusyError, Encoding, Intake, SignalName, TooLargeError, UnavailableError
-from leadtrace.receiver.status import INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE, status_body
+from leadtrace.receiver.intake import (
+    MAX_BODY,
+    BusyError,
+    Encoding,
+    FailedError,
+    Intake,
+    SignalName,
+    TooLargeError,
+    UnavailableError,
+)
+from leadtrace.receiver.status import INTERNAL, INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE, status_body
 
 __all__ = ["otlp_routes"]
 
@@ -81,6 +90,8 @@ async def _export(intake: Intake, request: Request, signal: SignalName) -> Respo
         return _refusal(429, RESOURCE_EXHAUSTED, str(cause), encoding, cause.retry_after_s)
     except UnavailableError as cause:
         return _refusal(503, UNAVAILABLE, str(cause), encoding, cause.retry_after_s)
+    except FailedError as cause:
+        return _refusal(500, INTERNAL, str(cause), encoding)
     except TimeoutError:
         intake.refuse("slow")
         return _refusal(408, INVALID_ARGUMENT, f"the body did not come within {_READ_TIMEOUT_S} s", encoding)

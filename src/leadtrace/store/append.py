@@ -115,10 +115,13 @@ class Appender:
     def append(self, spans: Iterable[SpanRecord], events: Iterable[EventRecord]) -> Appended:
         """Store a batch in one transaction, on the disk when this returns; a failure leaves the store as it was."""
         before = self._arrival
+        self._connection.execute("BEGIN IMMEDIATE")
         try:
-            with self._connection:
-                told = _Batch(self).store(spans, events)
+            told = _Batch(self).store(spans, events)
+            self._connection.execute("COMMIT")
         except BaseException:
+            if self._connection.in_transaction:  # a full disk ends it by itself
+                self._connection.execute("ROLLBACK")
             self._arrival = before
             self._forget()
             raise

@@ -56,6 +56,8 @@ def plainly(path: Path) -> Iterator[None]:
             f"the store {path} cannot be read", cause=cause, do="look at its permissions and its disk"
         ) from cause
     except apsw.SQLError as cause:
+        if "no such" not in str(cause):
+            raise
         raise StoreDamagedError(f"the store {path} lacks a table of ours", cause=cause, do=_DAMAGED) from cause
 
 

@@ -7,7 +7,7 @@ of looking complete.
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlencode
 
 import orjson
@@ -18,11 +18,13 @@ from leadtrace.otlp.plain import event_from_plain, span_from_plain
 from leadtrace.store.interface import EventFilter, Found, Holds, LeadFilter, LeadRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from leadtrace.otlp.records import EventRecord
 
 __all__ = ["ServedStore"]
+
+_T = TypeVar("_T")
 
 _TIMEOUT: Final = urllib3.Timeout(connect=5, read=60)
 
@@ -63,7 +65,7 @@ class ServedStore:
             "limit": which.limit or None,
         }
         for line in self._lines("leads", asked):
-            yield LeadRow(**line["lead"])
+            yield self._read(line, "lead", lambda plain: LeadRow(**plain))
 
     def events(self, which: EventFilter) -> Iterator[EventRecord]:
         asked = {
@@ -78,7 +80,7 @@ class ServedStore:
             "limit": which.limit or None,
         }
         for line in self._lines("events", asked):
-            yield event_from_plain(line["event"])
+            yield self._read(line, "event", event_from_plain)
 
     def nearest(self, lead_id: str, tenant: str | None = None) -> str:
         response = self._ask("nearest", {"lead_id": lead_id, "tenant": tenant})
@@ -88,12 +90,18 @@ class ServedStore:
         found = Found()
         for line in self._lines("records", asked):
             if "span" in line:
-                found.spans.append(span_from_plain(line["span"]))
+                found.spans.append(self._read(line, "span", span_from_plain))
             elif "event" in line:
-                found.events.append(event_from_plain(line["event"]))
+                found.events.append(self._read(line, "event", event_from_plain))
             else:
-                found.incomplete = list(line["end"].get("incomplete", ()))
+                found.incomplete = self._read(line, "end", lambda plain: list(plain.get("incomplete", ())))
         return found
+
+    def _read(self, line: Mapping[str, Any], what: str, read: Callable[[Any], _T]) -> _T:
+        try:
+            return read(line[what])
+        except (OtlpError, KeyError, TypeError, AttributeError) as cause:
+            raise SourceError(f"{self._url} does not answer as leadtrace does", cause=cause) from cause
 
     def _lines(self, what: str, asked: Mapping[str, object]) -> Iterator[dict[str, Any]]:
         """The lines of an answer; of the last one only what it says of the answer, if anything."""
@@ -115,8 +123,6 @@ class ServedStore:
                     return
         except urllib3.exceptions.HTTPError as cause:
             raise SourceError(f"{self._url} broke off its answer", cause=cause) from cause
-        except OtlpError as cause:
-            raise SourceError(f"{self._url} is not a leadtrace of this version", cause=cause) from cause
         finally:
             response.release_conn()
         raise SourceError(f"{self._url} broke off its answer", do="ask again")
