@@ -21,6 +21,7 @@ from leadtrace.setup import host
 from leadtrace.setup.losses import teller
 from leadtrace.setup.resource import described
 from leadtrace.words import runtime
+from leadtrace.words.instrument_file import apply_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -196,6 +197,7 @@ def configure(
         runtime.install(running)
         if before is not None:
             before._replace()
+    apply_file(settings.config)
     _say(made, journal)
     return made
 
