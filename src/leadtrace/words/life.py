@@ -84,7 +84,7 @@ def begin(
     elif kind.word == "delivery":
         handle.id = str(attributes.setdefault("delivery.id", identity.current().token("delivery")))
         buyer = attributes.get("delivery.buyer")
-        handle.name = f"deliver to {buyer!s}" if buyer else "deliver"
+        handle.name = f"deliver to {scrubbed(None, str(buyer))}" if buyer else "deliver"  # a span's name is not redacted
         handle.in_delivery = handle
         handle.options.setdefault("currency", runtime.active().currency)
     elif kind.word == "enhancement":
