@@ -125,9 +125,8 @@ def grow(spans: Iterable[SpanRecord], events: Iterable[EventRecord], lead_id: st
     for event in own:
         if id(event) in placed:
             continue
-        above = graph.node_of(event)
-        while above is not None and id(above) not in kept:
-            above = above.above
+        on = graph.node_of(event)
+        above = on if on is None or id(on) in kept else graph.parent_within(on, kept)
         above = above or closes([event])
         (roots if above is None else below[id(above)]).append(event)
     for node in nodes:

@@ -112,7 +112,11 @@ class JaegerStore:
         search = self._api.search_older if older else self._api.search
         known: set[str] = set()
         for service in services:  # the newest traces of each: enough for a slip of the pen
-            for spans in search(service, {}, end - self._lookback_days * _DAY_NS, end, self._depth).values():
+
+            def ask(lo: int, hi: int, service: str = service) -> Traces:
+                return search(service, {}, lo, hi, self._depth)
+
+            for spans in self._ask(ask, end - self._lookback_days * _DAY_NS, end).values():
                 known |= {lead for span in spans for lead in lead_ids_of(span.attributes) if _of_tenant(span, tenant)}
         return next(iter(get_close_matches(lead_id, sorted(known), n=1, cutoff=0.5)), "")
 
@@ -123,13 +127,13 @@ class JaegerStore:
         end = until_ns or self._now_ns() + _DAY_NS  # clocks of others may be ahead
         start = since_ns or end - (self._lookback_days + 1) * _DAY_NS
         services, older = self._api.services()
-        if not older:
+        if services and not older:
             try:
                 return self._split(
                     lambda lo, hi: self._api.search("", attributes, lo, hi, self._depth), start, end, incomplete
                 )
             except SourceError as problem:
-                if not services or problem.data.get("status") not in (400, 500, 501):
+                if problem.data.get("status") not in (400, 500, 501):
                     raise
                 # This server's storage searches within one service only.
         search = self._api.search_older if older else self._api.search
@@ -143,12 +147,12 @@ class JaegerStore:
         return found
 
     def _split(self, ask: Callable[[int, int], Traces], start: int, end: int, incomplete: list[str]) -> Traces:
-        """All traces of a window: halved as often as the answer is as large as it may be."""
+        """All traces of a window: split as often as the answer is as large as it may be."""
         found: Traces = {}
         windows, asked = [(start, end)], 0
         while windows:
             low, high = windows.pop()
-            answer = ask(low, high)
+            answer = self._ask(ask, low, high)
             asked += 1
             found |= answer
             if len(answer) < self._depth:
@@ -158,18 +162,38 @@ class JaegerStore:
                     f"Jaeger answers {self._depth} traces at most, and has more between {low} and {high} (Unix nanoseconds)"
                 )
                 continue
-            middle = (low + high) // 2
+            middle = _middle(answer, low, high)
             windows += [(low, middle), (middle, high)]
         return found
+
+    def _ask(self, ask: Callable[[int, int], Traces], low: int, high: int) -> Traces:
+        """One answer; a server that refuses to look for so many traces is asked for fewer, now and from then on."""
+        while True:
+            try:
+                return ask(low, high)
+            except SourceError as problem:
+                # The memory store refuses to look for more than it may keep.
+                if "search depth" not in str(problem.data.get("said", "")) or self._depth < 2:
+                    raise
+                self._depth //= 2
 
     def _keep(self, traces: Traces, attribute: str, value: str) -> Traces:
         return {
             trace_id: spans
             for trace_id, spans in traces.items()
             if any(
-                str(record.attributes.get(attribute, "")) == value for span in spans for record in (span, *span.events)
+                str(attributes.get(attribute, "")) == value
+                for span in spans
+                for attributes in (span.attributes, *(event.attributes for event in span.events))
             )
         }
+
+
+def _middle(answer: Traces, low: int, high: int) -> int:
+    """Where to split a window: amid what was found, because months are searched and a busy minute may fill an answer."""
+    within = ([span.start_ns for span in spans if low < span.start_ns < high] for spans in answer.values())
+    starts = sorted(min(some) for some in within if some)
+    return starts[len(starts) // 2] if starts else (low + high) // 2
 
 
 def _runs(spans: Iterable[SpanRecord], lead_id: str) -> Iterator[str]:

@@ -17,6 +17,7 @@ import urllib3
 from leadtrace.errors import OtlpError, SettingsError, SourceError
 from leadtrace.otlp.decode_json import spans_of
 from leadtrace.store.jaeger_legacy import spans_of_trace
+from leadtrace.store.jaeger_lists import restore_lists
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -136,7 +137,7 @@ class JaegerApi:
         for one in answer if isinstance(answer, list) else [answer]:
             message = one.get("result", one) if isinstance(one, dict) else one
             try:
-                yield from spans_of(message)
+                yield from map(restore_lists, spans_of(message))
             except OtlpError as problem:
                 raise SourceError(
                     f"Jaeger at {self.base} answered something else than spans", cause=problem

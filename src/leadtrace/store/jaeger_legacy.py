@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from leadtrace.otlp.records import EventRecord, Link, Resource, Scope, SpanRecord
+from leadtrace.store.jaeger_lists import restore_lists
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,22 +18,12 @@ __all__ = ["spans_of_trace"]
 
 _KINDS: Final = {"internal": 1, "server": 2, "client": 3, "producer": 4, "consumer": 5}
 _STATUS: Final[Mapping[str, Literal["unset", "ok", "error"]]] = {"OK": "ok", "ERROR": "error"}
-_LISTS: Final = frozenset(
-    {
-        "leadtrace.lead_ids",
-        "leadtrace.marks",
-        "flow.summary.handed_over",
-        "flow.journey.delivered_to",
-        "enhancement.impact.data_missing",
-    }
-)
-"""Attributes of ours that are lists; the older form has none and writes them as JSON text."""
 
 
 def spans_of_trace(trace: Mapping[str, Any]) -> list[SpanRecord]:
     """The spans of one trace with their events, as far as the older form holds them."""
     processes = {key: _resource(one) for key, one in (trace.get("processes") or {}).items()}
-    return [_span(one, processes) for one in trace.get("spans") or ()]
+    return [restore_lists(_span(one, processes)) for one in trace.get("spans") or ()]
 
 
 def _span(one: Mapping[str, Any], processes: Mapping[str, Resource]) -> SpanRecord:
@@ -97,10 +87,10 @@ def _resource(process: Mapping[str, Any]) -> Resource:
 
 
 def _attributes(tags: Iterable[Mapping[str, Any]]) -> dict[str, Value]:
-    return {str(tag.get("key", "")): _value(str(tag.get("key", "")), tag.get("type"), tag.get("value")) for tag in tags}
+    return {str(tag.get("key", "")): _value(tag.get("type"), tag.get("value")) for tag in tags}
 
 
-def _value(key: str, kind: object, value: Any) -> Value:
+def _value(kind: object, value: Any) -> Value:
     try:
         match kind:
             case "bool":
@@ -113,14 +103,7 @@ def _value(key: str, kind: object, value: Any) -> Value:
                 return base64.b64decode(str(value))
     except (ValueError, TypeError, binascii.Error):
         return str(value)
-    text = str(value)
-    if key in _LISTS and text.startswith("["):
-        try:
-            listed = json.loads(text)
-        except ValueError:
-            return text
-        return [str(one) for one in listed]
-    return text
+    return str(value)
 
 
 def _trace_id(found: object) -> str:
