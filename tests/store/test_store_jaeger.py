@@ -103,6 +103,13 @@ def newer() -> Iterator[Recorded]:
     server.close()
 
 
+@pytest.fixture
+def badger() -> Iterator[Recorded]:
+    server = Recorded("after-v2.20-badger")
+    yield server
+    server.close()
+
+
 def store(server: Recorded, **more: object) -> JaegerStore:
     return JaegerStore(server.url, now_ns=lambda: NOW, **more)
 
@@ -115,17 +122,17 @@ cost 0.02 USD, revenue 0.00 USD, margin -0.02 USD, returned 45.00 USD
        0 ms  Premium Insurance Flow [lead-intake]   2.40 s
        0 ms  ├─ • flow.started
       10 ms  ├─ Phone Intelligence                  245 ms
-     255 ms  │  └─ • enhancement.success
-             │          cache_hit=no cost=0.02 data_appended.phone_type=mobile tags=a, b
+     255 ms  │  └─ • enhancement.success  cost 0.02 USD
+             │          cache_hit=no data_appended.phone_type=mobile tags=a, b
      300 ms  ├─ deliver to Buyer One                2.00 s
      300 ms  │  ├─ attempt 1                        900 ms  ✗ error, timeout
-     1.20 s  │  │  └─ • api.call.failed  error.type=Timeout wait_ms=500 will_retry=yes
+     1.20 s  │  │  └─ • api.call.failed  error.type=Timeout wait=500 ms will_retry=yes
      1.70 s  │  ├─ attempt 2                        590 ms
      2.29 s  │  │  └─ • api.call.succeeded
-     2.29 s  │  └─ • delivery.accepted  currency=USD revenue=45
+     2.29 s  │  └─ ✓ delivery accepted  revenue 45.00 USD
      2.40 s  ├─ • flow.completed  currency=USD journey.margin=43.98 summary.steps_executed=3
       1 min  └─ lead returned [lead-returns]         12 ms
-      1 min     └─ • lead.returned  returned 45.00 USD  currency=USD
+      1 min     └─ • lead.returned  returned 45.00 USD
 """
 
 
@@ -194,6 +201,82 @@ def _rfc3339(time_ns: int) -> str:
     from leadtrace.store.jaeger_http import _rfc3339 as made
 
     return made(time_ns)
+
+
+def test_a_busy_minute_in_months_of_search_takes_few_questions(newer: Recorded) -> None:
+    """The window is split amid what was found: halving three months down to a second would read everything again each time."""
+    began = NOW - 3_600_000_000_000
+
+    def busy(request: str) -> tuple[int, object]:
+        if "/api/v3/traces?" not in request:
+            return Recorded.answer(newer, request)
+        query = parse_qs(urlsplit(request).query)
+        low, high = query["query.startTimeMin"][0], query["query.startTimeMax"][0]
+        times = [began + number * 5_000_000 for number in range(400)]
+        inside = [time_ns for time_ns in times if low <= _rfc3339(time_ns) <= high]
+        found = inside[-int(query["query.searchDepth"][0]) :]  # the newest, as Jaeger
+        return 200, {"result": {"resourceSpans": [_resource_spans(time_ns) for time_ns in found]}}
+
+    newer.answer = busy
+    rows = list(store(newer, depth=20).leads(LeadFilter()))
+    assert len({row.lead_id for row in rows}) == 400
+    assert len(newer.requests) < 5 * 400 / 20
+
+
+def _resource_spans(time_ns: int) -> dict:
+    span = {
+        "traceId": f"{time_ns:032x}",
+        "spanId": f"{time_ns:016x}",
+        "name": "a flow",
+        "startTimeUnixNano": str(time_ns),
+        "endTimeUnixNano": str(time_ns + 1_000_000),
+        "attributes": [{"key": "lead.id", "value": {"stringValue": f"lead_{time_ns}"}}],
+    }
+    return {"scopeSpans": [{"spans": [span]}]}
+
+
+def test_a_server_that_refuses_to_look_so_deep_is_asked_for_fewer(newer: Recorded) -> None:
+    """The memory store refuses to look for more traces than it may keep."""
+    refusal = json.loads((ANSWERS / "after-v2.20-memory-50" / "v3_find_too_deep.json").read_text())
+
+    def shallow(request: str) -> tuple[int, object]:
+        asked = parse_qs(urlsplit(request).query).get("query.searchDepth", ["0"])
+        return (refusal["status"], refusal["body"]) if int(asked[0]) > 50 else Recorded.answer(newer, request)
+
+    newer.answer = shallow
+    asked = store(newer)
+    assert len({span.trace_id for span in asked.lead("lead_A").spans}) == 2
+    newer.requests.clear()
+    asked.lead("lead_A")
+    assert "searchDepth=50&" in newer.requests[-1]
+
+
+def test_a_server_without_any_service_has_no_lead(badger: Recorded) -> None:
+    """Nothing was sent yet; badger would refuse a search without a service."""
+    badger.answers["/api/v3/services",] = (200, {"services": []})
+    assert store(badger).lead("lead_A").spans == []
+    assert list(store(badger).leads(LeadFilter())) == []
+
+
+def test_a_storage_that_needs_a_service_is_asked_for_each_and_its_lists_are_lists_again(badger: Recorded) -> None:
+    """Badger keeps a list as JSON text. What the catalogue declares as a list is read as one; any other text stays."""
+    found = timeline(store(badger), "lead_A")
+    assert {entry.service for entry in found.entries} == {"lead-intake", "lead-returns"}
+    (flow,) = (one for one in store(badger).lead("lead_A").spans if one.name == "Premium Insurance Flow")
+    assert flow.attributes["flow.journey.delivered_to"] == ["Buyer One"]
+    assert flow.attributes["leadtrace.lead_ids"] == ["lead_A", "lead_Ä2"]
+    assert flow.attributes["step.chosen"] == '["as it was"]'
+    assert [row.lead_id for row in _leads_of(badger)] == ["lead_A", "lead_Ä2"]
+
+
+def _leads_of(badger: Recorded) -> list:
+    key = badger.key('/api/v3/traces?query.attributes={"lead.id": "lead_A"}&query.serviceName=lead-intake')
+    badger.answers["/api/v3/traces", ("query.serviceName", "lead-intake")] = badger.answers[key]
+    badger.answers["/api/v3/traces", ("query.serviceName", "lead-returns")] = (404, {"error": {"httpCode": 404}})
+    badger.answers["/api/v3/traces",] = badger.answers[
+        badger.key('/api/v3/traces?query.attributes={"lead.id": "lead_A"}')
+    ]
+    return sorted(store(badger).leads(LeadFilter()), key=lambda row: row.lead_id)
 
 
 def test_a_trace_is_read_by_its_id_and_an_unknown_one_is_empty(older: Recorded, newer: Recorded) -> None:
