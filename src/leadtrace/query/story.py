@@ -232,9 +232,8 @@ class _Drawing:
             yield from facts_lines(head, list(event_facts(entry)), self._width, below=_stem(below), separator="  ")
         else:
             left = max(self._column - width_of(prefix), 8)
-            shown = cut(
-                title, min(left, room - width_of(prefix)) if width_of(title) > left + 12 else room - width_of(prefix)
-            )
+            most = max(room - width_of(prefix) - 10, 8)
+            shown = cut(title, min(left, most) if width_of(title) > left + 12 else most)
             head += [(shown, style), (" " * max(0, left - width_of(shown)), "")]
             head.append((f"{self._took(entry):>9}", "took"))
             yield from facts_lines(

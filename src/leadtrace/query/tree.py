@@ -96,9 +96,9 @@ class Forest:
 def grow(spans: Iterable[SpanRecord], events: Iterable[EventRecord], lead_id: str, tenant: str | None) -> Forest:
     """The lead's own tree out of records that hold it and more; each span and each event once."""
     graph = _Graph(spans, events)
-    nodes = [node for node in graph.nodes.values() if graph.owned(node, lead_id, tenant)]
+    nodes = sorted((one for one in graph.nodes.values() if graph.owned(one, lead_id, tenant)), key=_first)
     kept = set(map(id, nodes))
-    own = [one for one in graph.events if graph.event_owned(one, lead_id, tenant)]
+    own = sorted((one for one in graph.events if graph.event_owned(one, lead_id, tenant)), key=_by_sequence)
     mine = set(map(id, own))
     tenants = sorted({text(one.attributes, "tenant_key") for one in own} | {_tenant(node) for node in nodes} - {""})
 
