@@ -105,7 +105,7 @@ def test_stack_traces_say_nothing_personal(opted: str, monkeypatch: pytest.Monke
         except LookupError as problem:
             raise ValueError(f"bad address {email}") from problem
 
-    with recording() as spans, lt.capture() as told, pytest.raises(ValueError, match="ann@x.example") as caught:
+    with recording() as spans, lt.capture() as told, pytest.raises(ValueError, match="bad address") as caught:
         check("Zarathustra", "ann@x.example")
     assert str(caught.value) == "bad address ann@x.example", "the host's own is unchanged"
     said = everything(told, spans)

@@ -17,8 +17,8 @@ from leadtrace.words.guard import counts
 
 
 class Lead:
-    def __init__(self, id: object = "L1") -> None:
-        self.id = id
+    def __init__(self) -> None:
+        self.id = "L1"
         self.buyers = [{"name": "Acme"}]
         self.first = "Ann"
 
@@ -86,11 +86,17 @@ def test_self_and_cls_are_parameters_too(told: Captured) -> None:
 @pytest.mark.parametrize("make", [lt.step, lt.flow, lt.delivery, lt.enhancement], ids=lambda one: one.__name__)
 @pytest.mark.parametrize("how", ["lead_id", "own", "callable"])
 def test_a_parameter_that_does_not_exist_fails_at_import_and_lists_those_that_do(make: Any, how: str) -> None:
-    wrong = {"lead_id": {"lead_id": lt.arg.leed.id}, "own": {"mine": lt.arg.leed}, "callable": {"mine": lambda leed, b: 1}}
+    wrong = {
+        "lead_id": {"lead_id": lt.arg.leed.id},
+        "own": {"mine": lt.arg.leed},
+        "callable": {"mine": lambda leed, b: 1},
+    }
 
     def process(lead: Lead, buyers: list[str]) -> None: ...
 
-    with pytest.raises(lt.LeadtraceError, match="parameter that is not there; the function's parameters are: lead, buyers"):
+    with pytest.raises(
+        lt.LeadtraceError, match="parameter that is not there; the function's parameters are: lead, buyers"
+    ):
         make("N", **wrong[how])(process)
 
 
@@ -138,7 +144,9 @@ def test_what_is_missing_at_call_time_costs_that_attribute_and_one_warning(
 )
 def test_a_reference_refuses_with_a_sentence(use: Any, what: str) -> None:
     for reference in (lt.arg.lead.id, lt.result[0]):
-        with pytest.raises(TypeError, match=r"names a value that is read when the decorated function is called") as said:
+        with pytest.raises(
+            TypeError, match=r"names a value that is read when the decorated function is called"
+        ) as said:
             use(reference)
         assert what in str(said.value)
         assert repr(reference) in str(said.value)
@@ -209,7 +217,7 @@ def test_pythons_own_words_have_an_underscore_behind(told: Captured) -> None:
 
 
 def test_under_strict_a_mistake_raises_where_it_is_made(told: Captured) -> None:
-    with pytest.raises(lt.StrictError, match="event 'lead.recieved' is not declared; did you mean lead.received"):
+    with pytest.raises(lt.StrictError, match=r"event 'lead.recieved' is not declared; did you mean lead.received"):
         lt.emit("lead.recieved", lead_id="L1")
     with pytest.raises(lt.StrictError, match="has no field 'sauce'"):
         lt.emit("lead.received", lead_id="L1", sauce="x")

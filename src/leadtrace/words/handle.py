@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from leadtrace.words import answers, runtime
 from leadtrace.words.answers import Answer, Money
+from leadtrace.words.beneath import Beneath
 from leadtrace.words.run import Run, Told
 
 if TYPE_CHECKING:
@@ -26,12 +27,11 @@ if TYPE_CHECKING:
     from leadtrace.words.plan import Plan
     from leadtrace.words.timeouts import timeout
     from leadtrace.words.tries import Tries
-    from leadtrace.words.word import Word
 
 __all__ = ["Handle"]
 
 
-class Handle:
+class Handle(Beneath):
     """One open word.
 
     Its methods are the words themselves (`handle.step(…)`, `handle.emit(…)`), the answers (`handle.accepted(…)`), and what
@@ -253,21 +253,6 @@ class Handle:
         self.answer = answers.failed(
             reason, category=category, subcategory=subcategory, cause=cause, cost=cost, **fields
         )
-
-    # -- the words, beneath this one wherever they are called
-
-    def __getattr__(self, name: str) -> Any:
-        from leadtrace.words import vocabulary
-
-        if name not in vocabulary.WORDS:
-            raise AttributeError(f"a handle has no {name!r}; it has the words {', '.join(sorted(vocabulary.WORDS))}")
-        make = getattr(vocabulary, name)
-
-        def under(*args: Any, **kwargs: Any) -> Word:
-            word: Word = make(*args, **kwargs)
-            return word.under(self)
-
-        return under
 
     def __repr__(self) -> str:
         return f"<{self.kind.word} {self.name!r}{' of ' + self.lead_id if self.lead_id else ''}{' ended' if self.ended else ''}>"

@@ -6,7 +6,7 @@ parameter takes a value, a decorator also takes a reference (`lt.arg.lead.id`, `
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from leadtrace.errors import DecorationError
 from leadtrace.words.context import innermost
@@ -35,8 +35,8 @@ __all__ = [
     "validation",
 ]
 
-P = ParamSpec("P")
-R = TypeVar("R")
+F = TypeVar("F", bound="Callable[..., Any] | classmethod[Any, ..., Any] | staticmethod[..., Any]")
+"""What a word decorates, given back as it is: its signature, overloads included, stays that of the function."""
 
 WORDS = frozenset({"attempt", "delivery", "enhancement", "fallback", "flow", "resume", "rule", "step", "validation"})
 
@@ -60,7 +60,7 @@ def _make(
 
 
 @overload
-def flow(function: Callable[P, R], /) -> Callable[P, R]: ...
+def flow(function: F, /) -> F: ...
 @overload
 def flow(
     name: str = ...,
@@ -124,7 +124,7 @@ def flow(
 
 
 @overload
-def step(function: Callable[P, R], /) -> Callable[P, R]: ...
+def step(function: F, /) -> F: ...
 @overload
 def step(
     name: str = ...,
@@ -154,7 +154,7 @@ def step(
 
 
 @overload
-def enhancement(function: Callable[P, R], /) -> Callable[P, R]: ...
+def enhancement(function: F, /) -> F: ...
 @overload
 def enhancement(
     name: str = ...,
@@ -163,9 +163,9 @@ def enhancement(
     service: Any = ...,
     step_id: Any = ...,
     position: Any = ...,
-    cost: Money | Any = ...,
+    cost: Callable[..., Any] | Money | None = ...,
     currency: str | None = ...,
-    data: Sequence[str] | str | Any = ...,
+    data: Callable[..., Any] | Sequence[str] | str | None = ...,
     provides: Sequence[str] | None = ...,
     outcome: Callable[..., Any] | None = ...,
     lead_id: Any = ...,
@@ -214,7 +214,7 @@ def enhancement(
 
 
 @overload
-def delivery(function: Callable[P, R], /) -> Callable[P, R]: ...
+def delivery(function: F, /) -> F: ...
 @overload
 def delivery(
     buyer: Any = ...,
@@ -255,7 +255,7 @@ def delivery(
 
 
 @overload
-def attempt(function: Callable[P, R], /) -> Callable[P, R]: ...
+def attempt(function: F, /) -> F: ...
 @overload
 def attempt(
     name: str = ...,
@@ -304,14 +304,14 @@ def attempt(
 
 
 @overload
-def validation(function: Callable[P, R], /) -> Callable[P, R]: ...
+def validation(function: F, /) -> F: ...
 @overload
 def validation(
     name: str = ...,
     /,
     *,
-    passed: Any = ...,
-    reason: Any = ...,
+    passed: Callable[..., Any] | bool | None = ...,
+    reason: Callable[..., Any] | str | None = ...,
     lead_id: Any = ...,
     tenant: Any = ...,
     expected: Expected = ...,
@@ -336,14 +336,14 @@ def validation(
 
 
 @overload
-def rule(function: Callable[P, R], /) -> Callable[P, R]: ...
+def rule(function: F, /) -> F: ...
 @overload
 def rule(
     name: str = ...,
     /,
     *,
-    passed: Any = ...,
-    reason: Any = ...,
+    passed: Callable[..., Any] | bool | None = ...,
+    reason: Callable[..., Any] | str | None = ...,
     lead_id: Any = ...,
     tenant: Any = ...,
     expected: Expected = ...,
@@ -368,7 +368,7 @@ def rule(
 
 
 @overload
-def fallback(function: Callable[P, R], /) -> Callable[P, R]: ...
+def fallback(function: F, /) -> F: ...
 @overload
 def fallback(
     name: str = ...,

@@ -16,7 +16,7 @@ from leadtrace.words.plan import Plan
 from leadtrace.words.silent import SILENT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import FrameType, TracebackType
 
     from opentelemetry.context.context import Context
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Word"]
 
-F = TypeVar("F")
+F = TypeVar("F", bound="Callable[..., Any] | classmethod[Any, ..., Any] | staticmethod[..., Any]")
 
 
 class Word:
