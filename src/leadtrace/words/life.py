@@ -84,7 +84,8 @@ def begin(
     elif kind.word == "delivery":
         handle.id = str(attributes.setdefault("delivery.id", identity.current().token("delivery")))
         buyer = attributes.get("delivery.buyer")
-        handle.name = f"deliver to {scrubbed(None, str(buyer))}" if buyer else "deliver"  # a span's name is not redacted
+        # Nothing redacts a span's name, so what goes into it is scrubbed here.
+        handle.name = f"deliver to {scrubbed(None, str(buyer))}" if buyer else "deliver"
         handle.in_delivery = handle
         handle.options.setdefault("currency", runtime.active().currency)
     elif kind.word == "enhancement":
