@@ -195,7 +195,7 @@ class _Drawing:
         self._width = width
         self._several_services = len(timeline.services) > 1
         self._hinted: set[str] = set()
-        self._rows = list(_walk(roots, (width - _TIME) // 2))
+        self._rows = list(_walk(roots, max(9, min((width - _TIME - 2) // 2, width - 40))))
         longest = max(
             (self._left(one, prefix, service) for one, prefix, _, service in self._rows if one.entry.type == "span"),
             default=0,
@@ -231,8 +231,8 @@ class _Drawing:
             head.append((cut(title, room - width_of(prefix)), style))
             yield from facts_lines(head, list(event_facts(entry)), self._width, below=_stem(below), separator="  ")
         else:
-            left = max(self._column - width_of(prefix), 8)
-            most = max(room - width_of(prefix) - 10, 8)
+            left = max(self._column - width_of(prefix), 4)
+            most = max(room - width_of(prefix) - 10, 4)
             shown = cut(title, min(left, most) if width_of(title) > left + 12 else most)
             head += [(shown, style), (" " * max(0, left - width_of(shown)), "")]
             head.append((f"{self._took(entry):>9}", "took"))
