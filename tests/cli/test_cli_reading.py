@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -314,3 +315,32 @@ def _on_terminal(*arguments: object, **environ: str) -> str:
         assert process.wait(30) == 0
     os.close(ours)
     return shown.decode()
+
+
+def test_lead_writes_a_page(store: Path, tmp_path: Path) -> None:
+    file = tmp_path / "lead.html"
+    answer = run("lead", "lead_7K9m", "--from", store, "--html", file)
+    assert (answer.exit_code, answer.stdout) == (0, "")
+    assert file.read_text().startswith("<!doctype html>")
+    assert run("lead", "lead_7K9m", "--from", store, "--html", "-").stdout == file.read_text()
+    nowhere = run("lead", "lead_7K9m", "--from", store, "--html", tmp_path / "no" / "lead.html")
+    assert nowhere.exit_code == 1
+    assert "Could not open file" in nowhere.stderr
+
+
+def test_a_lead_is_followed_from_its_timeline_on(tmp_path: Path) -> None:
+    """First the timeline, then only what came after it, and only that lead's."""
+    path = tmp_path / "store.db"
+    writer = EmbeddedStore.open(path, write=True)
+    writer.append([], [_event(1, 1, "lead.received", "milestone", lead__id="lead_1")])
+    process = _process("lead", "lead_1", "--follow", "--json", "--from", path)
+    try:
+        assert json.loads(process.stdout.readline())["schema"] == "leadtrace.lead/1"
+        others = {2: "lead_2", 3: "lead_1"}
+        writer.append([], [_event(n, n, "lead.received", "milestone", lead__id=lead) for n, lead in others.items()])
+        assert json.loads(process.stdout.readline())["uid"][-1] == "3"
+        process.send_signal(signal.SIGINT)
+        assert (process.wait(30), process.stderr.read()) == (0, "")
+    finally:
+        process.kill()
+        writer.close()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from leadtrace.otlp.records import EventRecord
     from leadtrace.reading import Reader
 
-__all__ = ["events"]
+__all__ = ["events", "show"]
 
 
 @click.command("events")
@@ -55,7 +55,7 @@ def events(
         )
         found = reader.follow(which) if follow else reader.source.events(which)
         try:
-            shown = _show(found, as_json, limit or 0)
+            shown = show(found, as_json, limit or 0)
         except KeyboardInterrupt:
             if not follow:
                 raise
@@ -65,7 +65,8 @@ def events(
             ctx.exit(1)
 
 
-def _show(found: Iterable[EventRecord], as_json: bool, limit: int) -> int:
+def show(found: Iterable[EventRecord], as_json: bool, limit: int = 0) -> int:
+    """Print events as they come, `limit` of them at most (0: all); gives how many were printed."""
     from leadtrace.cli.colour import print_lines
     from leadtrace.query.listing import event_json, event_lines
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from leadtrace.cli.options import echo_json, reading_options, width
+
+if TYPE_CHECKING:
+    from leadtrace.reading import Reader
 
 __all__ = ["lead"]
 
@@ -12,7 +20,13 @@ __all__ = ["lead"]
 @click.command("lead")
 @click.argument("lead_id")
 @reading_options
-def lead(lead_id: str, from_: str | None, tenant: str | None, as_json: bool) -> None:
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
+    help="Write one self-contained HTML file instead; `-` for standard output.",
+)
+@click.option("--follow", is_flag=True, help="Go on with the lead's events as they arrive.")
+def lead(lead_id: str, from_: str | None, tenant: str | None, as_json: bool, html: Path | None, follow: bool) -> None:
     """The timeline of the lead LEAD_ID: everything that happened to it, over all its traces and services."""
     from leadtrace.cli.colour import print_lines
     from leadtrace.query.story import lines
@@ -20,7 +34,30 @@ def lead(lead_id: str, from_: str | None, tenant: str | None, as_json: bool) -> 
 
     with open_reader(from_, tenant=tenant) as reader:
         found = reader.timeline(lead_id)
+        if html is not None:
+            from leadtrace.query.page import page
+
+            try:
+                with click.open_file(str(html), "w", encoding="utf-8") as file:
+                    file.write(page(found))
+            except BrokenPipeError:
+                raise
+            except OSError as problem:
+                raise click.FileError(str(html), problem.strerror) from problem
+            return
         if as_json:
-            echo_json(found.as_json(), indent=2)
+            echo_json(found.as_json(), indent=None if follow else 2)
         else:
             print_lines(lines(found, width()))
+        if follow:
+            _follow(reader, lead_id, as_json)
+
+
+def _follow(reader: Reader, lead_id: str, as_json: bool) -> None:
+    """What arrives from now on, an event a line, until it is interrupted."""
+    from leadtrace.cli.events import show
+
+    which = reader.filter(lead_id=lead_id)
+    arrived = max((event.arrival for event in reader.source.events(which)), default=0)
+    with contextlib.suppress(KeyboardInterrupt):
+        show(reader.follow(replace(which, after_arrival=arrived)), as_json)
