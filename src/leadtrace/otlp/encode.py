@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from struct import Struct
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from leadtrace.otlp.sink import Signal
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Event, ReadableSpan
     from opentelemetry.trace import Link, SpanContext
 
-__all__ = ["log_record", "request", "resource", "signal", "span"]
+__all__ = ["Encoded", "log_record", "request", "resource", "signal", "span"]
 
 _fixed64 = Struct("<Q").pack
 _fixed32 = Struct("<I").pack
@@ -94,10 +94,34 @@ def _pair(key: str, value: object) -> bytes:
     return _key(key) + _framed(b"\x12", _value(value))
 
 
+class Encoded(dict[str, Any]):
+    """Attributes that are encoded once, though they are sent twice: with a log record, and with its copy on a span.
+
+    Not to be changed once they were encoded.
+    """
+
+    __slots__ = ("bodies",)
+
+    def __init__(self, attributes: Mapping[str, Any]) -> None:
+        super().__init__(attributes)
+        self.bodies: list[bytes] | None = None
+
+
 def _pairs(tag: bytes, attributes: Mapping[str, object] | None) -> bytes:
-    """Each attribute as a framed KeyValue. The common cases are written out: this is the hot loop of every event."""
+    """Each attribute as a KeyValue under that tag."""
     if not attributes:
         return b""
+    if isinstance(attributes, Encoded):
+        bodies = attributes.bodies
+        if bodies is None:
+            bodies = attributes.bodies = _bodies(attributes)
+    else:
+        bodies = _bodies(attributes)
+    return tag + tag.join(bodies)
+
+
+def _bodies(attributes: Mapping[str, object]) -> list[bytes]:
+    """Each attribute's KeyValue behind its length. The common cases are written out: this is the hot loop of every event."""
     out = []
     keys = _keys
     for key, value in attributes.items():
@@ -117,8 +141,8 @@ def _pairs(tag: bytes, attributes: Mapping[str, object] | None) -> bytes:
         else:
             body = head + _framed(b"\x12", _value(value))
         size = len(body)
-        out.append(tag + (_SMALL[size] if size < 128 else _varint(size)) + body)
-    return b"".join(out)
+        out.append((_SMALL[size] if size < 128 else _varint(size)) + body)
+    return out
 
 
 def resource(attributes: Mapping[str, object], schema_url: str = "") -> bytes:

@@ -14,7 +14,7 @@ from leadtrace.words import endings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from leadtrace.catalogue.model import FieldSpec
+    from leadtrace.catalogue.model import EventSpec, FieldSpec
     from leadtrace.words.endings import Ending, Happened
     from leadtrace.words.handle import Handle
 
@@ -55,6 +55,28 @@ class WordKind:
             (*sorted(self.options), "lead_id", "lead_ids", "tenant", "expected", "attributes")
         )
         return {**known, **self.fields}
+
+    @cached_property
+    def attributes(self) -> frozenset[str]:
+        """The attributes of its declared fields."""
+        return frozenset(one.attribute for one in self.fields.values())
+
+    @cached_property
+    def start_spec(self) -> EventSpec:
+        """The declaration of its start event."""
+        found = catalogue.get(self.start)
+        assert found is not None, self.start
+        return found
+
+    @cached_property
+    def repeats(self) -> dict[str, str]:
+        """The attribute of each repeated keyword."""
+        return {keyword: self.fields[keyword].attribute for keyword in self.repeated}
+
+    @cached_property
+    def at_start(self) -> frozenset[str]:
+        """The attributes that its start event takes."""
+        return frozenset(self.start_spec.attributes) | frozenset(self.repeats.values())
 
     def attribute(self, keyword: str) -> str:
         """The attribute of a keyword: a declared one's own, any other under the word's name."""

@@ -66,9 +66,12 @@ def begin(
     handle.call = (args, given)
     handle.timeouts = timeouts_here(around)
     attributes: dict[str, Value] = dict(plan.static)
-    missing = plan.read(plan.start_fields, args, given, None, lambda key, value: _put(attributes, key, value))
+    missing: list[str] = []
+    if plan.start_fields:
+        missing += plan.read(plan.start_fields, args, given, None, lambda key, value: _put(attributes, key, value))
     options = handle.options = dict(plan.static_options)
-    missing += plan.read(plan.start_options, args, given, None, options.__setitem__)
+    if plan.start_options:
+        missing += plan.read(plan.start_options, args, given, None, options.__setitem__)
     for wanted in ("tenant", "lead_id", "lead_ids"):  # a lead's hash is its tenant's
         if wanted in options:
             _belongs(handle, wanted, options.pop(wanted))
@@ -179,7 +182,9 @@ def _begin_try(handle: Handle, attributes: dict[str, Value]) -> None:
 def _open_span(handle: Handle, around: Context, links: list[Link]) -> None:
     now = runtime.active().clock.now()
     handle.started_ns = now
-    on_span: dict[str, Value] = dict(handle.plan.code)
+    on_span: dict[
+        str, Value
+    ] = {}  # what a sampler may ask for; all else is set at the end, with the end event's fields
     lead, tenant = handle.lead_id, handle.tenant
     if lead:
         on_span["lead.id"] = lead
@@ -188,8 +193,6 @@ def _open_span(handle: Handle, around: Context, links: list[Link]) -> None:
     if tenant:
         on_span["tenant_key"] = tenant
     on_span["leadtrace.word"] = handle.kind.word
-    if handle.run is not None:
-        on_span["leadtrace.run_id"] = handle.run.id
     context = Context() if handle.options.get("new_trace") else around
     above = trace.get_current_span(around).get_span_context()
     if handle.options.get("new_trace") and above.is_valid:
@@ -234,18 +237,12 @@ def _parent_span_id(handle: Handle) -> str:
 
 def _say_start(handle: Handle, attributes: dict[str, Value], start: dict[str, Value], missing: list[str]) -> None:
     kind = handle.kind
-    spec_fields = {kind.fields[k].attribute for k in kind.repeated if k in kind.fields}
-    handle.options["repeated"] = {
-        k: attributes[kind.fields[k].attribute] for k in kind.repeated if kind.fields[k].attribute in attributes
-    }
-    from leadtrace import catalogue
-
-    spec = catalogue.get(kind.start)
-    assert spec is not None
+    handle.options["repeated"] = {k: attributes[name] for k, name in kind.repeats.items() if name in attributes}
+    spec, at_start = kind.start_spec, kind.at_start
     said = _said_of(handle)
     said.update(start)
     for key, value in attributes.items():
-        if key in spec.attributes or key in spec_fields:
+        if key in at_start:
             said[key] = value
     handle.notes.update(attributes)  # everything said at the start stands on the end event and the span as well
     lead, tenant = handle.lead_id, handle.tenant
@@ -463,8 +460,7 @@ def _beyond(handle: Handle, ending: Ending) -> dict[str, Value]:
     from leadtrace import catalogue
 
     extra: dict[str, Value] = {}
-    spec = catalogue.get(ending.event)
-    if handle.answer is not None and spec is not None:
+    if handle.answer is not None and (spec := catalogue.get(ending.event)) is not None:
         for keyword in handle.answer.fields:
             if keyword in ending.fields and keyword not in spec.fields:
                 _put(extra, f"{handle.kind.word}.{keyword.rstrip('_')}", ending.fields.pop(keyword))
@@ -473,7 +469,7 @@ def _beyond(handle: Handle, ending: Ending) -> dict[str, Value]:
 
 def _noted(handle: Handle, spec: Any) -> dict[str, Value]:
     """The noted fields that belong on this end event: its own, and those that no sibling declares for another ending."""
-    siblings = {one.attribute for one in handle.kind.fields.values()}
+    siblings = handle.kind.attributes
     return {
         key: value
         for key, value in handle.notes.items()
@@ -518,7 +514,7 @@ def _say_each(
 def _close_span(handle: Handle, ending: Ending, recorded: Mapping[str, Value], kind: Kind, ended_ns: int) -> None:
     span = handle.span
     if span.is_recording():
-        shown = dict(recorded)
+        shown = {**handle.plan.code, **recorded}
         shown.pop("log.record.uid", None)
         shown.pop("leadtrace.marks", None)
         if handle.notes.keys() - recorded.keys():

@@ -8,7 +8,6 @@ Both ways leave the same span (tested).
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from leadtrace.otlp.values import flat
@@ -62,7 +61,7 @@ def add_event(span: Any, name: str, attributes: Mapping[str, Value], time_ns: in
         limits = span._limits
         most = limits.max_event_attributes
         if limits.max_attribute_length is None and (most is None or len(shown) <= most):
-            span._add_event(event(name, MappingProxyType(shown), time_ns))
+            span._add_event(event(name, shown, time_ns))
             return
     span.add_event(name, shown, timestamp=time_ns)
 
@@ -79,12 +78,18 @@ def set_attributes(span: Any, attributes: Mapping[str, Value]) -> None:
     span.set_attributes(shown)
 
 
-def _flat(attributes: Mapping[str, Value]) -> dict[str, Value]:
-    """A copy in which maps are JSON text: a span's attributes cannot hold them; lists are frozen, as the SDK does."""
+def _flat(attributes: Mapping[str, Value]) -> Mapping[str, Value]:
+    """The same where all values are plain; else a copy in which maps are JSON text, which a span's attributes need, and
+    lists are frozen, as the SDK does."""
+    for value in attributes.values():
+        kind = value.__class__
+        if kind is list or kind is dict:
+            break
+    else:
+        return attributes
     shown = dict(attributes)
     for key, value in shown.items():
-        kind = type(value)
-        if kind is list or kind is dict:
+        if isinstance(value, (list, dict)):
             flattened = flat(value)
             shown[key] = tuple(flattened) if isinstance(flattened, list) else flattened  # type: ignore[assignment]
     return shown

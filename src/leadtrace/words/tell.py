@@ -131,6 +131,7 @@ def tell(
         )
     uid = identity.current().uid()
     recorded["log.record.uid"] = uid
+    recorded = encode.Encoded(recorded)
     now = time_ns or rt.clock.now()
     target = span if span is not None else (at.span if at is not None else None)
     context = target.get_span_context() if target is not None else None

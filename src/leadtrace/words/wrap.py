@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from opentelemetry import context as otel
 
 from leadtrace.errors import DecorationError, LeadtraceError
-from leadtrace.words import life
+from leadtrace.words import life, runtime
 from leadtrace.words.context import attach, detach
 from leadtrace.words.guard import trouble
 
@@ -200,6 +200,7 @@ class _Course:
         "_context",
         "_kwargs",
         "_plan",
+        "_running",
         "_since",
         "_token",
         "_word",
@@ -217,6 +218,7 @@ class _Course:
         self._context = word.parent_context or otel.get_current()
         self._token: Any = None
         self._since = 0
+        self._running = runtime.current()
         self.handle: Handle | None = None
         self.beneath: _Course | None = None
         """Of another word on the same generator, put there first: this one is its parent."""
@@ -234,6 +236,16 @@ class _Course:
         if self.handle is not None:
             self._token = attach(self.handle.context)
         self._since = time.monotonic_ns()
+
+    def collected(self) -> None:
+        """The generator is gone, perhaps long after: what one `capture()` began is not told to whatever came after it."""
+        now = runtime.current()
+        captured = any(one is not None and one.on_event is not None for one in (now, self._running))
+        if now is not self._running and captured and self.handle is not None:
+            self.ended = True
+            life.abandon(self.handle)
+        else:
+            self.end(reason="closed")
 
     def leave(self, item: bool) -> None:
         if self.handle is None:
@@ -306,7 +318,7 @@ class _Items(Generator[Any, Any, Any]):
     def __del__(self) -> None:
         course = getattr(self, "_course", None)
         if course is not None and course.started and not course.ended:
-            course.end(reason="closed")
+            course.collected()
 
 
 class _AsyncItems(AsyncGenerator[Any, Any]):
@@ -364,4 +376,4 @@ class _AsyncItems(AsyncGenerator[Any, Any]):
     def __del__(self) -> None:
         course = getattr(self, "_course", None)
         if course is not None and course.started and not course.ended:
-            course.end(reason="closed")
+            course.collected()
