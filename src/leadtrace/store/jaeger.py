@@ -77,10 +77,11 @@ class JaegerStore:
 
     def lead(self, lead_id: str, tenant: str | None = None) -> Found:  # noqa: ARG002 - query filters
         incomplete: list[str] = []
-        traces = self._keep(self._find({"lead.id": lead_id}, incomplete), "lead.id", lead_id)
+        server = self._api.services()
+        traces = self._keep(self._find({"lead.id": lead_id}, incomplete, server), "lead.id", lead_id)
         runs = sorted({run for spans in traces.values() for run in _runs(spans, lead_id)})
         for run in runs[:_MOST_RUNS]:
-            traces |= self._keep(self._find({"leadtrace.run_id": run}, incomplete), "leadtrace.run_id", run)
+            traces |= self._keep(self._find({"leadtrace.run_id": run}, incomplete, server), "leadtrace.run_id", run)
         if len(runs) > _MOST_RUNS:
             incomplete.append(f"only {_MOST_RUNS} of the lead's {len(runs)} runs were followed into other traces")
         return _found(traces.values(), incomplete)
@@ -89,7 +90,7 @@ class JaegerStore:
         return _found([self._api.trace(trace_id)], [])
 
     def leads(self, which: LeadFilter) -> Iterator[LeadRow]:
-        found = _found(self._find({}, [], which.since_ns, which.until_ns).values(), [])
+        found = _found(self._find({}, [], self._api.services(), which.since_ns, which.until_ns).values(), [])
         rows = [row for row in _rows(found) if _fits_lead(row, which)]
         rows.sort(key=lambda row: (-row.last_ns, row.lead_id))
         yield from rows[: which.limit or None]
@@ -100,7 +101,7 @@ class JaegerStore:
         elif which.lead_id:
             found = self.lead(which.lead_id)
         else:
-            found = _found(self._find({}, [], which.since_ns, which.until_ns).values(), [])
+            found = _found(self._find({}, [], self._api.services(), which.since_ns, which.until_ns).values(), [])
         events = sorted(
             (one for one in found.events if _fits_event(one, which)), key=lambda one: (one.time_ns, one.uid, one.index)
         )
@@ -121,12 +122,17 @@ class JaegerStore:
         return next(iter(get_close_matches(lead_id, sorted(known), n=1, cutoff=0.5)), "")
 
     def _find(
-        self, attributes: Mapping[str, str], incomplete: list[str], since_ns: int = 0, until_ns: int = 0
+        self,
+        attributes: Mapping[str, str],
+        incomplete: list[str],
+        server: tuple[list[str], bool],
+        since_ns: int = 0,
+        until_ns: int = 0,
     ) -> Traces:
-        """Every trace with a span that has these attributes, over all services."""
+        """Every trace with a span that has these attributes, over all services; `server` is what `services` said."""
         end = until_ns or self._now_ns() + _DAY_NS  # clocks of others may be ahead
         start = since_ns or end - (self._lookback_days + 1) * _DAY_NS
-        services, older = self._api.services()
+        services, older = server
         if services and not older:
             try:
                 return self._split(
