@@ -214,6 +214,8 @@ def test_send_throw_and_the_returned_value_pass_through(told: Captured) -> None:
 
     run = delegates()
     assert [next(run), run.send(1)] == ["first", 1]
+    run.close()
+    assert told.one("operation.cancelled").attributes["items"] == 2
 
 
 def test_what_it_raises_fails_it(told: Captured) -> None:
