@@ -8,6 +8,7 @@ import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from leadtrace.catalogue.taxonomy import extend
 from leadtrace.errors import SettingsError
 from leadtrace.journal.endpoints import Endpoint, Kind, Target, endpoints
 from leadtrace.journal.losses import Statistics
@@ -24,7 +25,7 @@ from leadtrace.words import runtime
 from leadtrace.words.instrument_file import apply_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
     from leadtrace.otlp.allowed import Allow
@@ -111,6 +112,7 @@ def configure(
     allow: Allow = (),
     personal: Iterable[str] = (),
     expected: type[BaseException] | Iterable[type[BaseException]] = (),
+    taxonomy: Mapping[type[BaseException] | str | int, Sequence[str]] | None = None,
     journal: str | os.PathLike[str] | bool | None = None,
     fsync: str | None = None,
     events: str | None = None,
@@ -138,6 +140,8 @@ def configure(
     allow: fields recorded as they are, though they are or may hold personal data: see `docs/privacy.md`.
     personal: names of fields and parameters that are personal, beyond the list.
     expected: exceptions that are answers wherever they are raised.
+    taxonomy: rows before the failure taxonomy's own: an exception class, its dotted name or an HTTP status, and its
+        category, subcategory and cause; the table is the process's, and rows stay.
     key: a key file, or the key itself as bytes.
     The others: see `docs/settings.md`.
 
@@ -167,6 +171,8 @@ def configure(
         personal=personal,
     )
     answers = _exceptions(expected)
+    for what, places in (taxonomy or {}).items():
+        extend(what, *_places(what, places))
     given = dict(resource_attributes or {})
     if service_name:
         given["service.name"] = service_name
@@ -200,6 +206,14 @@ def configure(
     apply_file(settings.config)
     _say(made, journal)
     return made
+
+
+def _places(what: object, places: Sequence[str]) -> Sequence[str]:
+    if isinstance(places, str) or not 1 <= len(places) <= 3:
+        raise SettingsError(
+            f"taxonomy: {what!r} needs (category, subcategory, cause), the last two optional, not {places!r}"
+        )
+    return places
 
 
 def _with_token(target: Target, token: str) -> Target:
