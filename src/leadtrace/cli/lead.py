@@ -5,14 +5,10 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from leadtrace.cli.options import echo_json, reading_options, width
-
-if TYPE_CHECKING:
-    from leadtrace.reading import Reader
 
 __all__ = ["lead"]
 
@@ -29,10 +25,14 @@ __all__ = ["lead"]
 def lead(lead_id: str, from_: str | None, tenant: str | None, as_json: bool, html: Path | None, follow: bool) -> None:
     """The timeline of the lead LEAD_ID: everything that happened to it, over all its traces and services."""
     from leadtrace.cli.colour import print_lines
+    from leadtrace.cli.events import show
     from leadtrace.query.story import lines
     from leadtrace.reading import open as open_reader
 
     with open_reader(from_, tenant=tenant) as reader:
+        which = reader.filter(lead_id=lead_id)
+        # Before the timeline is read: what arrives meanwhile is then told by either, and by none twice.
+        arrived = max((event.arrival for event in reader.source.events(which)), default=0) if follow else 0
         found = reader.timeline(lead_id)
         if html is not None:
             from leadtrace.query.page import page
@@ -50,14 +50,7 @@ def lead(lead_id: str, from_: str | None, tenant: str | None, as_json: bool, htm
         else:
             print_lines(lines(found, width()))
         if follow:
-            _follow(reader, lead_id, as_json)
-
-
-def _follow(reader: Reader, lead_id: str, as_json: bool) -> None:
-    """What arrives from now on, an event a line, until it is interrupted."""
-    from leadtrace.cli.events import show
-
-    which = reader.filter(lead_id=lead_id)
-    arrived = max((event.arrival for event in reader.source.events(which)), default=0)
-    with contextlib.suppress(KeyboardInterrupt):
-        show(reader.follow(replace(which, after_arrival=arrived)), as_json)
+            told = {entry.uid for entry in found.events if entry.uid}
+            later = reader.follow(replace(which, after_arrival=arrived))
+            with contextlib.suppress(KeyboardInterrupt):
+                show((event for event in later if event.uid not in told), as_json)
