@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import keyword
+import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -410,5 +412,12 @@ catalogue.problems("flow.completed", {})
 heavy = ("asyncio", "wrapt", "opentelemetry.sdk", "click", "json", "logging", "inspect.signature", "apsw", "difflib")
 print([name for name in heavy if name in sys.modules and name not in BEFORE])
 """.replace("BEFORE", repr(()))
-    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=False)
+    source = str(Path(catalogue.__file__).parents[2])  # -S leaves out the site, and so an editable install
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([source, *sys.path])},
+    )
     assert done.stdout.strip() == "[]", done.stderr

@@ -158,7 +158,7 @@ async def test_a_slow_handler_does_not_hold_up_an_event_loop() -> None:
 
 def test_events_come_to_handlers_with_neither_provider_nor_configure() -> None:
     """The third switch: with a handler attached the words tell, and with the last one detached they call through again."""
-    from leadtrace.words.life import switched_on
+    from leadtrace.words.opening import switched_on
 
     seen: list[str] = []
 

@@ -11,7 +11,6 @@ Nothing leaves the process. It is strict unless told otherwise: a mistake in tel
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,8 @@ from leadtrace.store.interface import Found
 from leadtrace.words import runtime
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from leadtrace.query.model import Timeline
 
 __all__ = ["Captured", "capture"]

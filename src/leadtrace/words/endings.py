@@ -173,7 +173,7 @@ def _enhancement_failed(handle: Handle, happened: Happened, answer: Answer | Non
         failure_reason=reason,
         failure_error_code=failure.error_code,
         failure_details=happened.message if happened.problem is not None else "",
-        impact_data_missing=list(handle.options.get("provides") or ()),
+        impact_data_missing=list(handle.options.get("provides") or ()) or None,
     )
     if status := _bad_status(happened):
         fields["http_response_status_code"] = status

@@ -10,7 +10,7 @@ from leadtrace.otlp.values import clean
 from leadtrace.words import runtime
 from leadtrace.words.context import innermost
 from leadtrace.words.guard import guarded, mistake, trouble
-from leadtrace.words.life import recorded_lead, switched_on
+from leadtrace.words.opening import recorded_lead, switched_on
 from leadtrace.words.plan import refuse_reference
 from leadtrace.words.raised import fingerprint, qualified, scrubbed, unwrapped
 from leadtrace.words.tell import as_fields, event_span, on_span, resolve, tell
@@ -233,7 +233,8 @@ def error_at(
     for key, value in impact.items():
         known = spec.fields if spec is not None else {}
         names = (key, f"impact_{key}", f"context_{key}")
-        fields[next((one for one in names if one in known), key)] = value
+        name = next((one for one in names if one in known), key)
+        fields[name] = str(value) if name == "code" and value is not None else value
     receipt = _emit(here, "error.occurred", fields, None, None, None, more)
     if isinstance(problem, BaseException) and here is not None and not more:
         here.told.add(unwrapped(problem), receipt.uid)

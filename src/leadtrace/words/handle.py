@@ -74,6 +74,7 @@ class Handle(Beneath):
         "span_id",
         "started_mono",
         "started_ns",
+        "stated",
         "states",
         "timeouts",
         "told",
@@ -106,6 +107,8 @@ class Handle(Beneath):
         self.beneath_ns = 0
         self.cpu_ns = 0
         self.notes: dict[str, Value] = {}
+        self.stated: set[str] = set()
+        """The attributes among its notes that the user set while it was open."""
         self.notes_for: dict[str, dict[str, Value]] = {}
         self.options: dict[str, Any] = {}
         self.answer: Answer | None = None
@@ -153,13 +156,13 @@ class Handle(Beneath):
 
     def identify(self, lead_id: object, *, tenant: object = None) -> None:
         """Say which lead this passage is about, once it is known; the reader joins what came before."""
-        from leadtrace.words.life import identify
+        from leadtrace.words.noting import identify
 
         identify(self, lead_id, tenant)
 
     def personal_values(self) -> tuple[str, ...]:
         """The values of personal arguments of the calls that are open here: what free text must not repeat."""
-        from leadtrace.words.life import personal_values
+        from leadtrace.words.noting import personal_values
 
         return personal_values(self)
 
@@ -182,13 +185,13 @@ class Handle(Beneath):
 
     def note(self, *, attributes: Mapping[str, object] | None = None, **fields: object) -> None:
         """Set fields of this word: they go on its end event and its span. The last value of a field wins."""
-        from leadtrace.words.life import note
+        from leadtrace.words.noting import note
 
         note(self, fields, attributes)
 
     def note_for(self, lead_id: object, /, **fields: object) -> None:
         """Set fields of one lead's end event, in a word that serves several (`lead_ids=`)."""
-        from leadtrace.words.life import note_for
+        from leadtrace.words.noting import note_for
 
         note_for(self, lead_id, fields)
 

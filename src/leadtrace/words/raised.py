@@ -74,7 +74,7 @@ def scrubbed(handle: Handle | None, problem: BaseException | str, limit: int = _
     return text
 
 
-def tell_raised(handle: Handle, problem: BaseException, happened: Happened) -> None:
+def tell_raised(handle: Handle, problem: BaseException, happened: Happened, now: int) -> None:
     """Tell an exception that leaves a word: `error.occurred` and one `exception`, at the innermost word that it leaves."""
     if handle.told.uid(problem):
         return
@@ -95,12 +95,14 @@ def tell_raised(handle: Handle, problem: BaseException, happened: Happened) -> N
     if handle.number:
         fields["retry_count"] = handle.number - 1
     spec, resolved = resolve("error.occurred", fields, [])
-    receipt, _ = tell(spec, "error.occurred", resolved, at=handle, lead=handle.lead_id, tenant=handle.tenant)
+    receipt, _ = tell(
+        spec, "error.occurred", resolved, at=handle, lead=handle.lead_id, tenant=handle.tenant, time_ns=now
+    )
     handle.told.add(problem, receipt.uid)
-    _record_exception(handle, problem, happened)
+    _record_exception(handle, problem, happened, now)
 
 
-def _record_exception(handle: Handle, problem: BaseException, happened: Happened) -> None:
+def _record_exception(handle: Handle, problem: BaseException, happened: Happened, now: int) -> None:
     """The semantic conventions' `exception`: on the span, as a log record, or both, by the standard variable."""
     opted = {one.strip() for one in os.environ.get("OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN", "").split(",")}
     rt = runtime.active()
@@ -115,7 +117,6 @@ def _record_exception(handle: Handle, problem: BaseException, happened: Happened
         "exception.message": happened.message,
         "exception.stacktrace": scrubbed(handle, stack, _STACK_LIMIT + 2),
     }
-    now = rt.clock.now()
     if as_span and handle.span.is_recording():
         handle.span.add_event("exception", attributes, timestamp=now)
     if as_log and rt.sink is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from opentelemetry import context as otel
 
 from leadtrace.errors import DecorationError, LeadtraceError
-from leadtrace.words import life
+from leadtrace.words import closing, opening
 from leadtrace.words.context import attach, detach, innermost
 from leadtrace.words.guard import trouble
 from leadtrace.words.kinds import KINDS, WordKind
@@ -87,18 +87,19 @@ class Word:
     # -- the `with` form
 
     def _open(self, frame: FrameType) -> Handle:
-        if not life.switched_on():
+        if not opening.switched_on():
             return cast("Handle", SILENT)
         try:
             if self._plan is None:
                 code = frame.f_code
+                module = frame.f_globals.get("__name__", "")
                 place: dict[str, Value] = {
-                    "code.function.name": code.co_qualname,
+                    "code.function.name": f"{module}.{code.co_qualname}" if module else code.co_qualname,
                     "code.file.path": code.co_filename,
                     "code.line.number": frame.f_lineno,
                 }
                 self._plan = self.plan(None, place, f"lt.{self.kind.word} in {code.co_qualname}")
-            handle = life.begin(self._plan, context=self.parent_context)
+            handle = opening.begin(self._plan, context=self.parent_context)
         except LeadtraceError:
             raise
         except Exception as problem:  # noqa: BLE001 - telemetry never hurts the host
@@ -114,11 +115,11 @@ class Word:
         handle, token = found
         detach(token)
         try:
-            life.end(handle, problem)
+            closing.end(handle, problem)
         except LeadtraceError:
             raise
         except Exception as trouble_here:  # noqa: BLE001 - telemetry never hurts the host
-            life.abandon(handle)
+            opening.abandon(handle)
             trouble(f"{self.kind.word}.end", trouble_here)
 
     def _mine(self) -> tuple[Handle, Any] | None:

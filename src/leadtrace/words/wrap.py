@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from opentelemetry import context as otel
 
 from leadtrace.errors import DecorationError, LeadtraceError
-from leadtrace.words import life, runtime
+from leadtrace.words import closing, opening, runtime
 from leadtrace.words.context import attach, detach
 from leadtrace.words.guard import trouble
 
@@ -112,7 +112,7 @@ def _has_attempt(function: Any) -> bool:
 
 def _begin(word: Word, plan: Plan, args: Any, kwargs: Any, context: Context | None = None) -> Handle | None:
     try:
-        return life.begin(plan, args, kwargs, context if context is not None else word.parent_context)
+        return opening.begin(plan, args, kwargs, context if context is not None else word.parent_context)
     except LeadtraceError:
         raise  # strict mode
     except Exception as problem:  # noqa: BLE001 - telemetry never hurts the host
@@ -122,17 +122,17 @@ def _begin(word: Word, plan: Plan, args: Any, kwargs: Any, context: Context | No
 
 def _end(handle: Handle, problem: BaseException | None, result: Any, returned: bool, reason: str = "") -> None:
     try:
-        life.end(handle, problem, result, returned, reason)
+        closing.end(handle, problem, result, returned, reason)
     except LeadtraceError:
         raise
     except Exception as trouble_here:  # noqa: BLE001 - telemetry never hurts the host
-        life.abandon(handle)
+        opening.abandon(handle)
         trouble(f"{handle.kind.word}.end", trouble_here)
 
 
 def _around_call(word: Word, plan: Plan, function: Any) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
-        if not life.switched_on():
+        if not opening.switched_on():
             return function(*args, **kwargs)
         handle = _begin(word, plan, args, kwargs)
         if handle is None:
@@ -153,7 +153,7 @@ def _around_call(word: Word, plan: Plan, function: Any) -> Callable[..., Any]:
 
 def _around_coroutine(word: Word, plan: Plan, function: Any) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
-        if not life.switched_on():
+        if not opening.switched_on():
             return await function(*args, **kwargs)
         handle = _begin(word, plan, args, kwargs)
         if handle is None:
@@ -175,7 +175,7 @@ def _around_coroutine(word: Word, plan: Plan, function: Any) -> Callable[..., An
 def _around_generator(word: Word, plan: Plan, function: Any) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         inner = function(*args, **kwargs)
-        if not life.switched_on():
+        if not opening.switched_on():
             return inner
         return _Items(_Course(word, plan, args, kwargs), inner)
 
@@ -185,7 +185,7 @@ def _around_generator(word: Word, plan: Plan, function: Any) -> Callable[..., An
 def _around_async_generator(word: Word, plan: Plan, function: Any) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         inner = function(*args, **kwargs)
-        if not life.switched_on():
+        if not opening.switched_on():
             return inner
         return _AsyncItems(_Course(word, plan, args, kwargs), inner)
 
@@ -243,7 +243,7 @@ class _Course:
         captured = any(one is not None and one.on_event is not None for one in (now, self._running))
         if now is not self._running and captured and self.handle is not None:
             self.ended = True
-            life.abandon(self.handle)
+            opening.abandon(self.handle)
         else:
             self.end(reason="closed")
 
