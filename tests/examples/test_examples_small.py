@@ -82,7 +82,7 @@ def test_two_processes_with_a_queue_between_them_tell_one_story(tmp_path: Path) 
     assert told["marks"] == []
     assert (told["state"], [(one["currency"], one["revenue"]) for one in told["money"]]) == (
         "placed",
-        [("USD", "55.00")],
+        [("USD", "55")],
     )
 
 

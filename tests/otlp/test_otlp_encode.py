@@ -24,7 +24,9 @@ plain = st.one_of(
     st.integers(-(2**63), 2**63 - 1),
     st.floats(allow_nan=False),
 )
-values = st.one_of(plain, st.lists(st.text(max_size=9), max_size=4), st.lists(st.integers(0, 9), max_size=4), st.binary())
+values = st.one_of(
+    plain, st.lists(st.text(max_size=9), max_size=4), st.lists(st.integers(0, 9), max_size=4), st.binary()
+)
 attributes = st.dictionaries(st.text("abcdé._", min_size=1, max_size=40), values, max_size=12)
 
 
@@ -39,13 +41,17 @@ def ours(spans: list[ReadableSpan]) -> ExportTraceServiceRequest:
 @pytest.fixture(scope="module")
 def recorded() -> tuple[TracerProvider, InMemorySpanExporter]:
     exporter = InMemorySpanExporter()
-    provider = TracerProvider(resource=Resource({"service.name": "lead-intake", "process.pid": 7}, "https://example.com/1"))
+    provider = TracerProvider(
+        resource=Resource({"service.name": "lead-intake", "process.pid": 7}, "https://example.com/1")
+    )
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     return provider, exporter
 
 
 @given(attributes, attributes, st.sampled_from(SpanKind), st.sampled_from(StatusCode), st.text(max_size=30))
-def test_a_span_parses_equal_to_the_stock_exporters(recorded, span_attributes, event_attributes, kind, code, message) -> None:
+def test_a_span_parses_equal_to_the_stock_exporters(
+    recorded, span_attributes, event_attributes, kind, code, message
+) -> None:
     provider, exporter = recorded
     exporter.clear()
     tracer = provider.get_tracer("leadtrace", "0.1.0", "https://example.com/schema", {"scope.key": True})
@@ -66,7 +72,9 @@ def test_a_remote_parent_and_dropped_things_parse_equal(recorded) -> None:
     exporter = InMemorySpanExporter()
     provider = TracerProvider(span_limits=SpanLimits(max_attributes=2, max_events=1, max_links=1))
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    remote = SpanContext(9, 77, is_remote=True, trace_flags=TraceFlags(1), trace_state=TraceState([("a", "b"), ("c", "d")]))
+    remote = SpanContext(
+        9, 77, is_remote=True, trace_flags=TraceFlags(1), trace_state=TraceState([("a", "b"), ("c", "d")])
+    )
     parent = trace.set_span_in_context(trace.NonRecordingSpan(remote))
     linked = SpanContext(9, 78, is_remote=True, trace_flags=TraceFlags(1))
     one = provider.get_tracer("x").start_span("n", parent, links=[Link(remote), Link(linked)])
@@ -89,7 +97,9 @@ def test_a_links_trace_state_is_sent_which_the_stock_exporter_drops() -> None:
 
 
 nested = st.recursive(
-    plain, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=8
+    plain,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
 )
 
 
@@ -99,7 +109,9 @@ def test_a_log_record_keeps_every_value(pairs) -> None:
     record = encode.log_record(
         "lead.received", 17, pairs, trace_id=2**127, span_id=5, trace_flags=1, severity_number=17, body="shown"
     )
-    parsed = ExportLogsServiceRequest.FromString(encode.request(encode.resource({"service.name": "s"}), [(of, [record, record])]))
+    parsed = ExportLogsServiceRequest.FromString(
+        encode.request(encode.resource({"service.name": "s"}), [(of, [record, record])])
+    )
     logs = parsed.resource_logs[0].scope_logs[0].log_records
     assert len(logs) == 2
     one = logs[0]

@@ -175,7 +175,7 @@ def test_code_attributes_say_where_it_is_written(spans: Spans, told: Captured) -
     assert decorated["code.function.name"] == f"{__name__}._placed"
     assert decorated["code.file.path"] == within["code.file.path"] == __file__
     assert isinstance(decorated["code.line.number"], int)
-    assert within["code.function.name"] == "test_code_attributes_say_where_it_is_written"
+    assert within["code.function.name"] == f"{__name__}.test_code_attributes_say_where_it_is_written"
     assert all("code.file.path" not in one.attributes for one in told.events())
 
 
