@@ -161,7 +161,9 @@ def measure(name: str, leads: int, folder: Path) -> None:
             cpu += time.process_time() - before  # of a machine that others use as well this is the steadier one
             done += len(batch) * (1 + EVENTS / SPANS)
         events, rate = (step + 1) * leads // STEPS * EVENTS, done / spent
-        print(f"  after {events:>10,} events: {rate:8,.0f} records/s, {cpu / done * 1e6:5.1f} µs of CPU each", flush=True)
+        print(
+            f"  after {events:>10,} events: {rate:8,.0f} records/s, {cpu / done * 1e6:5.1f} µs of CPU each", flush=True
+        )
     chance = random.Random(5)
     asked = [lead_id(chance.randrange(leads)) for _ in range(300)]
     times = []
@@ -202,7 +204,9 @@ while time.monotonic() < end:
 print(count)
 """
     ran = [sys.executable, "-c", code]
-    with subprocess.Popen(ran, cwd=Path(__file__).parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as reader:
+    with subprocess.Popen(
+        ran, cwd=Path(__file__).parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as reader:
         records, began = 0, time.perf_counter()
         for batch in batches(100_000, first=1_000):
             engine.append(batch)
@@ -215,7 +219,9 @@ print(count)
     if reader.returncode:
         print(f"  a reader beside the writer: refused ({wrong.strip().splitlines()[-1][:100]})")
     else:
-        print(f"  a reader beside the writer: {int(said):,} look-ups in 3 s, no error; meanwhile {records / took:,.0f} records/s")
+        print(
+            f"  a reader beside the writer: {int(said):,} look-ups in 3 s, no error; meanwhile {records / took:,.0f} records/s"
+        )
 
 
 def kill(name: str, folder: Path) -> None:

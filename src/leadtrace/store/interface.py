@@ -6,11 +6,13 @@ a timeline is and what it costs is worked out in `query`, the same way over ever
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from leadtrace.otlp.records import EventRecord, SpanRecord
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from leadtrace.otlp.records import EventRecord, SpanRecord
 
 __all__ = ["EventFilter", "Found", "Holds", "LeadFilter", "LeadRow", "Source"]
 
