@@ -1,15 +1,22 @@
 """Real requests, broken at random, over HTTP, gRPC and JSON: each is taken or refused, and the server stays up and small.
 
-Bounded in time: a few seconds here, as long as `LEADTRACE_FUZZ_S` says where a million inputs are wanted.
+Bounded in time: a few seconds here; `make fuzz` sends a million inputs (`LEADTRACE_FUZZ_INPUTS`), in so many seconds at most
+(`LEADTRACE_FUZZ_S`), and prints what came of them.
 """
 
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import os
 import random
+import re
+import socket
+import threading
 import time
+from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
@@ -23,10 +30,15 @@ from leadtrace.otlp.decode_json import decode_logs_json, decode_traces_json
 from leadtrace.store.embedded import EmbeddedStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SECONDS = float(os.environ.get("LEADTRACE_FUZZ_S", "3"))
+INPUTS = int(os.environ.get("LEADTRACE_FUZZ_INPUTS", "0"))  # 0: as many as there is time for
 MEMORY = 400 << 20
+GRPC_PATHS = {
+    "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    "logs": "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+}
 
 _PAIRS = [
     {"key": "lead.id", "value": {"stringValue": "L1"}},
@@ -178,14 +190,10 @@ def test_over_http_every_input_is_taken_or_refused(served):
 
 @pytest.mark.timeout(SECONDS + 60)
 def test_over_grpc_every_input_is_taken_or_refused(served):
-    services = {
-        "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
-        "logs": "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
-    }
     codes: set[grpc.StatusCode] = set()
     end = time.monotonic() + SECONDS
     with grpc.insecure_channel(served.grpc) as channel:
-        calls = {kind: channel.unary_unary(path) for kind, path in services.items()}
+        calls = {kind: channel.unary_unary(path) for kind, path in GRPC_PATHS.items()}
         for kind, _, body in _inputs(3):
             try:
                 calls[kind](body, timeout=20)
@@ -196,3 +204,104 @@ def test_over_grpc_every_input_is_taken_or_refused(served):
                 break
     assert codes == {grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT}
     assert served.memory() < MEMORY
+
+
+class _HttpClient:
+    """One connection kept open. Bare bytes, because http.client costs more than the server under test."""
+
+    def __init__(self, url: str) -> None:
+        self.host, port = url.removeprefix("http://").split(":")
+        self.socket = socket.create_connection((self.host, int(port)), timeout=60)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.read = self.socket.makefile("rb")
+
+    def send(self, kind: str, content_type: str, body: bytes) -> str:
+        head = f"POST /v1/{kind} HTTP/1.1\r\nHost: {self.host}\r\nContent-Type: {content_type}\r\n"
+        head += f"Content-Length: {len(body)}\r\n\r\n"
+        self.socket.sendall(head.encode() + body)
+        status = self.read.readline().split(b" ")[1].decode()
+        length = 0
+        while (line := self.read.readline()) != b"\r\n":
+            if line[:15].lower() == b"content-length:":
+                length = int(line[15:])
+        self.read.read(length)
+        return status
+
+    def close(self) -> None:
+        self.read.close()
+        self.socket.close()
+
+
+class _GrpcClient:
+    def __init__(self, address: str) -> None:
+        self.channel = grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
+        self.calls = {kind: self.channel.unary_unary(path) for kind, path in GRPC_PATHS.items()}
+
+    def send(self, kind: str, content_type: str, body: bytes) -> str:
+        try:
+            self.calls[kind](body, timeout=60)
+        except grpc.RpcError as cause:
+            return str(cause.code().name)
+        return "OK"
+
+    def close(self) -> None:
+        self.channel.close()
+
+
+def _resident(pid: int) -> int:
+    """The memory that a process has now, in bytes."""
+    return int(re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())[1]) << 10
+
+
+@pytest.mark.timeout(SECONDS + 120)
+def test_whatever_comes_by_several_ways_at_once_the_server_stays_up_and_small(serve):
+    """Eight senders, half of them over gRPC; what each got is printed (`pytest -s`, as `make fuzz` does)."""
+    answers: Counter[tuple[str, str, str]] = Counter()
+    problems: list[BaseException] = []
+    start = time.monotonic()
+
+    def sends(seed: int, connect: Callable[[], _HttpClient | _GrpcClient]) -> None:
+        mine: Counter[tuple[str, str, str]] = Counter()
+        try:
+            client = connect()
+            way = "gRPC" if isinstance(client, _GrpcClient) else "HTTP"
+            fitting = (one for one in _inputs(seed) if way == "HTTP" or one[1] == "application/x-protobuf")
+            for number, (kind, content_type, body) in enumerate(fitting):
+                if (INPUTS and number >= -(-INPUTS // 8)) or time.monotonic() > start + SECONDS:
+                    break
+                form = "JSON" if content_type == "application/json" else "protobuf"
+                mine[way, form, client.send(kind, content_type, body)] += 1
+            client.close()
+        except BaseException as problem:
+            problems.append(problem)
+        answers.update(mine)
+
+    with serve() as served:
+        connect = [lambda: _HttpClient(served.http), lambda: _GrpcClient(served.grpc)]
+        warm = _HttpClient(served.http)
+        for kind, content_type, body in itertools.islice(_inputs(4), 300):
+            warm.send(kind, content_type, body)
+        warm.close()
+        before = _resident(served.process.pid)
+        senders = [threading.Thread(target=sends, args=(100 + n, connect[n % 2])) for n in range(8)]
+        for one in senders:
+            one.start()
+        for one in senders:
+            one.join()
+        took = time.monotonic() - start
+        after, most = _resident(served.process.pid), served.memory()
+        asked = time.monotonic()
+        assert served.request("GET", "/healthz").status == 200
+        served.source().lead("L1", "nobody's")
+        answered_ms = (time.monotonic() - asked) * 1000
+        said = served.metrics()
+    print(f"\n{sum(answers.values()):,} inputs in {took:.0f} s; answers {dict(sorted(answers.items()))}")
+    print(
+        f"resident {before >> 20} MiB before, {after >> 20} after, {most >> 20} at most; then answered in {answered_ms:.0f} ms"
+    )
+    assert problems == []
+    assert {answer for way, _, answer in answers if way == "HTTP"} == {"200", "400"}
+    assert {answer for way, _, answer in answers if way == "gRPC"} == {"OK", "INVALID_ARGUMENT"}
+    assert most < MEMORY
+    refused = sum(count for (_, _, answer), count in answers.items() if answer in ("400", "INVALID_ARGUMENT"))
+    assert said['leadtrace_requests_refused_total{reason="malformed"}'] >= refused
