@@ -33,7 +33,7 @@ SOUND = """
     import stamina
     from leadtrace import enhancement, step as told
 
-    class ConsentVerified(lt.Event, name="lead.consent.verified"):
+    class ConsentVerified(lt.Event, name="lead.permission.verified"):
         certificate_id: str
 
     NAME = "lead.received"
@@ -80,7 +80,7 @@ SOUND = """
 
     def tell(logger, lead):
         lt.emit(NAME, lead_id=lead.id, source="web", colour="red")
-        lt.emit("lead.consent.verified", certificate_id="c")
+        lt.emit("lead.permission.verified", certificate_id="c")
         lt.emit(ConsentVerified(certificate_id="c"))
         lt.emit(lead.event)
         logger.emit("anything at all")
@@ -88,7 +88,7 @@ SOUND = """
             with attempt, lt.attempt("POST"):
                 ...
 
-    @lt.on("delivery.*", "lead.consent.verified")
+    @lt.on("delivery.*", "lead.permission.verified")
     def tell_operations(event): ...
 """
 
@@ -322,7 +322,7 @@ def test_the_command_says_so_when_nothing_is_found(tmp_path: Path) -> None:
 
 
 def test_the_command_checks_names(tmp_path: Path) -> None:
-    assert run("--name", "lead.consent.verified") == (0, "")
+    assert run("--name", "lead.permission.verified") == (0, "")
     assert run("--name", "ai.response_ready")[0] == 1
 
 

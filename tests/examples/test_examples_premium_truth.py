@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ SERVICES = {"TrueCaller ID": "POST /v2/lookup", "ID Verify Pro": "POST /verify",
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    return run_demo(tmp_path_factory.mktemp("demo"), leads=LEADS)
+    return run_demo(tmp_path_factory.mktemp("demo"), leads=LEADS, speed=4)  # patience enough for a machine that is busy
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +70,19 @@ def test_every_event_is_stored_once_and_none_is_missing(events: dict[str, list[E
         assert numbers == set(range(min(numbers), min(numbers) + len(numbers)))
 
 
+def timed_out(events: dict[str, list[EventRecord]], which: Callable[[EventRecord], bool]) -> int:
+    """The tries that ended without an answer because time ran out, or that were cancelled."""
+    lost = [one for one in events["api.call.failed"] if one.attributes.get("error.subcategory") == "timeout"]
+    return sum(which(one) for one in lost + events["api.call.cancelled"])
+
+
 def test_each_request_to_a_service_is_an_attempt(ran: Demo, events: dict[str, list[EventRecord]]) -> None:
     attempted = Counter(one.attributes["leadtrace.name"] for one in events["api.call.attempted"])
     for company, call in SERVICES.items():
-        assert attempted[call] == ran.summary["sent"][company] == ran.summary["companies"][company]["requests"]
+        assert attempted[call] == ran.summary["sent"][company]
+        # A try that ran out of time may have ended before its request had left.
+        cut_off = timed_out(events, lambda one, call=call: one.attributes["leadtrace.name"] == call)
+        assert 0 <= attempted[call] - ran.summary["companies"][company]["requests"] <= cut_off
 
 
 def test_each_offer_to_a_buyer_is_an_attempt_of_its_delivery(ran: Demo, events: dict[str, list[EventRecord]]) -> None:
@@ -85,7 +95,10 @@ def test_each_offer_to_a_buyer_is_an_attempt_of_its_delivery(ran: Demo, events: 
     for buyer in ran.summary["deliveries"]:
         assert attempted[buyer] == ran.summary["sent"].get(buyer, 0)
         if buyer != "Heritage Mutual":  # at which nobody listens
-            assert attempted[buyer] == ran.summary["companies"][buyer]["requests"]
+            cut_off = timed_out(
+                events, lambda one, buyer=buyer: buyer_of.get(str(one.attributes["leadtrace.parent_span_id"])) == buyer
+            )
+            assert 0 <= attempted[buyer] - ran.summary["companies"][buyer]["requests"] <= cut_off
 
 
 def test_deliveries_end_as_the_pipeline_saw_them_end(ran: Demo, events: dict[str, list[EventRecord]]) -> None:

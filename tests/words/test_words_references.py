@@ -248,7 +248,7 @@ def test_otherwise_it_is_recorded_marked_counted_and_warned_about_once(
     assert counts["undeclared:lead.recieved"] == 3
 
 
-class ConsentVerified(lt.Event, name="lead.certificate.verified", kind="milestone"):
+class ConsentVerified(lt.Event, name="lead.agreement.verified", kind="milestone"):
     """The consumer's consent certificate was checked."""
 
     certificate_id: str
@@ -258,14 +258,14 @@ class ConsentVerified(lt.Event, name="lead.certificate.verified", kind="mileston
 def test_an_event_of_ones_own_is_typed_and_in_the_same_catalogue(told: Captured) -> None:
     with lt.flow("F", lead_id="L1") as flow:
         flow.emit(ConsentVerified(certificate_id="c1", age_ms=3.5))
-        lt.emit("lead.certificate.verified", certificate_id="c2", age_ms=4)
-    first, second = told.events("lead.certificate.verified")
-    assert first.attributes["lead.certificate.certificate_id"] == "c1"
-    assert second.attributes["lead.certificate.age_ms"] == 4.0
+        lt.emit("lead.agreement.verified", certificate_id="c2", age_ms=4)
+    first, second = told.events("lead.agreement.verified")
+    assert first.attributes["lead.agreement.certificate_id"] == "c1"
+    assert second.attributes["lead.agreement.age_ms"] == 4.0
     assert first.attributes["leadtrace.kind"] == "milestone"
-    assert "lead.certificate.verified" in lt.events()
+    assert "lead.agreement.verified" in lt.events()
     with pytest.raises(lt.StrictError, match="certificate_id"):
-        lt.emit("lead.certificate.verified", lead_id="L1", age_ms=4)
+        lt.emit("lead.agreement.verified", lead_id="L1", age_ms=4)
 
 
 async def test_a_receipt_tells_and_may_be_awaited(told: Captured) -> None:
