@@ -237,9 +237,11 @@ def test_what_waits_at_the_end_of_a_process_is_sent(run, over_http):
     assert over_http.names("traces") == ["check", "Flow"]
 
 
-@pytest.mark.parametrize("way", ["fork", "spawn"])
-def test_children_of_multiprocessing_send_what_they_recorded(run, over_http, way, tmp_path):
-    """They leave by os._exit, past atexit; a spawned one configures itself."""
+@pytest.mark.parametrize(
+    ("way", "itself"), [("fork", False), ("fork", True), ("spawn", True), ("forkserver", True)], ids=str
+)
+def test_children_of_multiprocessing_send_what_they_recorded(run, over_http, way, itself, tmp_path):
+    """They leave by os._exit, past atexit; a spawned one configures itself, and a forked one may."""
     script = tmp_path / "job.py"
     script.write_text(
         textwrap.dedent(
@@ -248,7 +250,7 @@ def test_children_of_multiprocessing_send_what_they_recorded(run, over_http, way
             sys.path.insert(0, {SRC!r})
             import leadtrace as lt
             def work():
-                if {way == "spawn"}:
+                if {itself}:
                     lt.configure(endpoint="{over_http.address}")
                 with lt.flow("In the child", lead_id="lead_2"):
                     pass
@@ -263,7 +265,7 @@ def test_children_of_multiprocessing_send_what_they_recorded(run, over_http, way
             """
         )
     )
-    run(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')") if way == "fork" else subprocess.run(
+    run(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')") if not itself else subprocess.run(
         [sys.executable, str(script)], env={**os.environ, "HOME": str(tmp_path)}, check=True, timeout=50
     )
     assert sorted(over_http.names("traces")) == ["In the child", "In the parent"]

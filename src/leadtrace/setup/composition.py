@@ -305,9 +305,11 @@ _said: set[str] = set()
 
 def _at_the_end_of_children(sink: MemorySink) -> None:
     """A child of `multiprocessing` leaves by os._exit, past atexit: its own finalizers are where it can still send."""
-    from multiprocessing import util
+    from multiprocessing import parent_process, util
 
     def in_child(inherited: MemorySink) -> None:
         util.Finalize(inherited, inherited.close, args=(2.0,), kwargs={"patient": False}, exitpriority=1)
 
     util.register_after_fork(sink, in_child)
+    if parent_process() is not None:  # this is such a child: its fork is over
+        in_child(sink)
