@@ -68,7 +68,7 @@ def told(folder: Path, running: Running) -> Told:
     running.start(serve)
     collector = Collector(folder, jaeger_otlp=jaeger.otlp, leadtrace_url=serve.url, token=Serve.TOKEN)
     running.start(collector)
-    example = start_example(folder, collector.otlp_http, leads=LEADS, protocol="http/protobuf")
+    example = start_example(folder, collector.otlp_http, leads=LEADS, protocol="http/protobuf", speed=4)
     summary = example.finish()
     wait_until("all that was accepted is handed on", lambda: handed_on(collector))
     return Told(collector, jaeger, serve, example, summary)

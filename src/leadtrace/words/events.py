@@ -179,10 +179,13 @@ def move_at(here: Handle | None, state: object, reason: str, final: bool, lead_i
     to = clean(state)
     whose = str(tenant) if tenant is not None else here.tenant if here is not None else runtime.active().tenant
     lead = recorded_lead(lead_id, whose) if lead_id is not None else here.lead_id if here is not None else ""
-    states = here.states if here is not None else {}
-    fields = {"from_": states.get(lead), "to": str(to), "reason": reason, "final": True if final else None}
+    running = runtime.active()
+    before = (here.states.get(lead) if here is not None else None) or running.states.get((whose, lead))
+    fields = {"from_": before, "to": str(to), "reason": reason, "final": True if final else None}
     if here is not None:
-        states[lead] = str(to)
+        here.states[lead] = str(to)
+    if lead:
+        running.moved(whose, lead, str(to))
     return _emit(here, "lead.state.changed", fields, None, lead_id, tenant)
 
 

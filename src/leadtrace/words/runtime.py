@@ -38,10 +38,21 @@ class Runtime:
     allow: frozenset[str] = frozenset()
     """Keys that leadtrace may pick up by itself (returned data, inputs, exception contents)."""
     clock: Clock = field(default_factory=Clock)
+    states: dict[tuple[str, str], str] = field(default_factory=dict)
+    """The last state of each lead (by tenant and id) that this process moved, the oldest forgotten: what `from` says where
+    no open word knows it, as when a lead comes back weeks later. See `moved`."""
     on_event: Callable[[object], None] | None = None
     """Called with each event after it is handed to the sink; the way by which `capture()` sees them."""
 
+    def moved(self, tenant: str, lead: str, state: str) -> None:
+        """Remember a lead's state; 10,000 leads at most."""
+        self.states.pop((tenant, lead), None)
+        if len(self.states) >= _REMEMBERED:
+            self.states.pop(next(iter(self.states)), None)
+        self.states[tenant, lead] = state
 
+
+_REMEMBERED = 10_000
 _current: Runtime | None = None
 
 
