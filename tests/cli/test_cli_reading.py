@@ -154,6 +154,17 @@ def test_events_are_filtered(store: Path) -> None:
     assert names("--until", "2026-11-21T22:26:40.001Z") == ["flow.started"]
 
 
+def test_an_event_of_several_leads_says_how_many(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    writer = EmbeddedStore.open(path, write=True)
+    leads = [f"lead_{n}" for n in range(500)]
+    writer.append([], [_event(1, 0, "enhancement.started", "start", leadtrace__lead_ids=leads)])
+    writer.close()
+    assert run("events", "--lead", "lead_77", "--from", path).stdout == (
+        "2026-11-21 22:26:40.000 UTC  lead_0 +499               • enhancement.started [lead-intake]\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [

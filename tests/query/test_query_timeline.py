@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from leadtrace.otlp.records import EventRecord, Link, Resource, SpanRecord
 from leadtrace.query.timeline import build
 from leadtrace.store.interface import Found
@@ -150,7 +152,9 @@ def _handed_over(tape, ends_flow: bool):
             tape.wait(100)
             delivery.fields |= {"delivery.revenue": 30.0, "delivery.currency": "USD"}
         if ends_flow:
-            worker.open[-1].emit("flow.completed", flow__summary__final_outcome="delivered", leadtrace__word="flow")
+            said = {"flow__summary__final_outcome": "delivered", "flow__summary__total_duration_ms": 2106.0}
+            said |= {"flow__name": "Premium", "flow__performance__concurrent_flows": 1}
+            worker.open[-1].emit("flow.completed", leadtrace__word="flow", **said)
     return flow
 
 
@@ -178,8 +182,10 @@ cost 0.00 USD, revenue 30.00 USD, margin 30.00 USD
 
 def test_a_carried_flow_that_its_consumer_ends_is_one_run(tape) -> None:
     _handed_over(tape, ends_flow=True)
-    (run,) = tape.timeline().runs
+    found = tape.timeline()
+    (run,) = found.runs
     assert (run.ended_by, run.outcome, run.unattributed) == ("flow.completed", "delivered", {})
+    assert told(found).splitlines()[-1] == "     2.11 s     └─ ✓ Premium completed  delivered  in 2.11 s"
 
 
 def test_what_was_handed_over_and_not_taken_up_leaves_the_run_open(tape) -> None:
@@ -435,3 +441,16 @@ def test_an_unknown_lead_has_an_empty_timeline(full_story) -> None:
     found = full_story.timeline("lead_B")
     assert (found.entries, found.runs, found.money, found.marks) == ([], [], [], [])
     assert found.text() == "Lead lead_B\nnothing is recorded of it"
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), float("-inf")], ids=str)
+def test_times_that_are_no_numbers_stand_as_they_came(tape, odd) -> None:
+    """OTLP's doubles may be any of these; a story is told all the same."""
+    told_odd = {"total_retry_time_ms": odd, "system__retry__waited_ms": odd, "flow__summary__total_duration_ms": odd}
+    with tape.process().word("flow", "Premium", **LEAD) as flow:
+        flow.emit("error.recovered", **told_odd)
+        flow.emit("system.retry.attempted", **told_odd)
+        flow.emit("flow.completed", **told_odd)
+        with tape.process().word("attempt", "POST", **LEAD, **told_odd) as attempt:
+            attempt.fields |= {"duration_ms": odd, "wait_ms": odd}
+    assert f"✓ recovered  in {odd} ms" in told(tape.timeline())

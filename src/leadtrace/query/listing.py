@@ -34,8 +34,10 @@ def event_lines(event: EventRecord, width: int) -> Iterator[Line]:
     """One event as text: when, whose, what."""
     entry = event_entry(event)
     title, style = event_title(entry) if entry.kind != "start" else (f"• {plain(event.name)}", "faint")
-    lead = plain(next(lead_ids_of(event.attributes), "")) or "-"
-    head: Line = [(f"{moment(event.time_ns)}  ", "time"), (f"{cut(lead, 28):<24}  ", "head"), (title, style)]
+    leads = list(lead_ids_of(event.attributes))
+    others = f" +{len(leads) - 1}" if len(leads) > 1 else ""
+    lead = cut(plain(leads[0]) if leads else "-", 28 - len(others)) + others
+    head: Line = [(f"{moment(event.time_ns)}  ", "time"), (f"{lead:<24}  ", "head"), (title, style)]
     if entry.service:
         head.append((f" [{plain(entry.service)}]", "faint"))
     return facts_lines(head, list(event_facts(entry)), width, below="    ")

@@ -39,6 +39,7 @@ _VERDICTS: Mapping[str, Fact] = {
     "cancelled": ("◌ cancelled", "no"),
 }
 _REFUSED = frozenset({"validation.failed"})
+_FLOW_ENDS = frozenset({"flow.completed", "flow.failed", "flow.cancelled", "flow.interrupted"})
 _QUIET = frozenset({"lead.id", "tenant_key", "log.record.uid", "error.fingerprint", "code.function.name"})
 _QUIET_PREFIXES = ("leadtrace.", "code.", "otel.", "thread.", "telemetry.")
 _OF_KIND = {
@@ -121,7 +122,7 @@ def _verdict(entry: Entry) -> Iterator[Fact]:
 
 def _flow(entry: Entry, end: Mapping[str, Value]) -> Iterator[Fact]:
     outcome = text(end, "flow.summary.final_outcome")
-    if outcome and entry.outcome == "flow.completed":
+    if outcome and "flow.completed" in (entry.outcome, entry.name):
         yield (
             plain(outcome.replace("_", " ")),
             "good" if outcome.endswith("delivered") and outcome != "undelivered" else "no",
@@ -269,6 +270,9 @@ def event_title(entry: Entry) -> tuple[str, str]:
     if namespace == "delivery" and last in _VERDICTS:
         verdict, style = _VERDICTS[last]
         return f"{verdict[:2]}delivery {verdict[2:]}", style
+    if entry.name in _FLOW_ENDS:
+        verdict, style = _VERDICTS[last]
+        return f"{verdict[:2]}{plain(text(attributes, 'flow.name')) or 'flow'} {verdict[2:]}", style
     return f"• {plain(entry.name)}", _OF_KIND.get(entry.kind, "event")
 
 
@@ -295,6 +299,10 @@ def event_facts(entry: Entry) -> Iterator[Fact]:
         yield from _amount(attributes, "lead.return.amount", "returned")
         if reason := text(attributes, "lead.return.reason"):
             yield value(reason), "no"
+    elif entry.name in _FLOW_ENDS:
+        yield from _flow(entry, attributes)
+        if (took := number(attributes, "flow.summary.total_duration_ms")) is not None:
+            yield f"in {duration(took)}", ""
     elif entry.body is not None:
         yield value(entry.body, 200), ""
     amounts = [key for key in attributes if key.endswith(_AMOUNTS) and not _said_already(entry.name, key)]
@@ -324,4 +332,6 @@ def _said_already(name: str, key: str) -> bool:
         return key in ("recovery.action", "total_retry_time_ms", "recovery.success")
     if name == "lead.returned":
         return key.startswith("lead.return.") or key.endswith("currency")
+    if name in _FLOW_ENDS:  # its sums are the lead's header, and the whole of it is in the JSON
+        return key.startswith(("flow.", "error."))
     return name.startswith("delivery.") and key == "delivery.id"

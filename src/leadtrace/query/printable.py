@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import re
 import unicodedata
 from typing import TYPE_CHECKING
@@ -65,6 +66,8 @@ def value(found: object, longest: int = 120) -> str:
 
 def duration(ms: float) -> str:
     """A span of time as a person says it, in at most two units."""
+    if not math.isfinite(ms):  # as it came from elsewhere
+        return f"{ms} ms"
     if ms < 0:
         return f"-{duration(-ms)}"
     if ms < 0.05:
