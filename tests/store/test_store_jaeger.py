@@ -130,7 +130,7 @@ cost 0.02 USD, revenue 0.00 USD, margin -0.02 USD, returned 45.00 USD
      1.70 s  │  ├─ attempt 2                        590 ms
      2.29 s  │  │  └─ • api.call.succeeded
      2.29 s  │  └─ ✓ delivery accepted  revenue 45.00 USD
-     2.40 s  ├─ • flow.completed  currency=USD journey.margin=43.98 summary.steps_executed=3
+     2.40 s  ├─ ✓ flow completed
       1 min  └─ lead returned [lead-returns]         12 ms
       1 min     └─ • lead.returned  returned 45.00 USD
 """

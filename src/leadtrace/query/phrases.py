@@ -333,5 +333,5 @@ def _said_already(name: str, key: str) -> bool:
     if name == "lead.returned":
         return key.startswith("lead.return.") or key.endswith("currency")
     if name in _FLOW_ENDS:  # its sums are the lead's header, and the whole of it is in the JSON
-        return key.startswith(("flow.", "error."))
+        return key == "currency" or key.startswith(("flow.", "error."))
     return name.startswith("delivery.") and key == "delivery.id"
