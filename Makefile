@@ -7,7 +7,7 @@ RUN := $(BIN)/python -m
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types unit e2e servers bench docs format clean
+.PHONY: help install demo test lint types unit e2e servers pythons bench docs format clean
 
 help: ## What there is
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,9 @@ servers: ## Build the real Collector and Jaeger (minutes the first time, then re
 
 e2e: install servers ## The example through the real Collector, Jaeger and server
 	@$(RUN) pytest tests/e2e
+
+pythons: ## The tests on each Python that is given: make pythons PYTHONS='python3.12 python3.13'
+	@for one in $(PYTHONS); do $(MAKE) --no-print-directory unit VENV=.venv-$$(basename $$one) PYTHON=$$one || exit 1; done
 
 bench: install ## The ratios of bench/RESULTS.md, made anew
 	@$(BIN)/python bench/words.py
