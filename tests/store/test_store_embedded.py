@@ -93,7 +93,7 @@ def test_two_names_under_one_uid_are_two_records_and_the_second_is_set_aside(sto
     other = dataclasses.replace(LOG, name="delivery.rejected")
     store.append([], [LOG])
     assert store.append([], [other]) == Appended(set_aside=1)
-    assert store.append([], [other]) == Appended()
+    assert store.append([], [other]) == Appended(repeated=1)
     assert store.append([dataclasses.replace(WITH_EVENT, events=[on_span(other, 0)])], []).set_aside == 1
     assert [one.name for one in store.events(EventFilter())] == ["delivery.accepted"]
     assert _aside(store) == [("another event has this uid", "delivery.rejected")] * 2
@@ -135,7 +135,7 @@ def test_another_span_with_the_same_ids_is_set_aside_whole(store):
     second = dataclasses.replace(first, name="another", events=[an_event("lost?", 2, 1, 0x10, origin="span", index=0)])
     store.append([first], [])
     assert store.append([second], []) == Appended(set_aside=1)
-    assert store.append([second], []) == Appended()
+    assert store.append([second], []) == Appended(repeated=1)
     assert _aside(store) == [("another span has these ids", "another")]
     with store._reading() as connection:
         kept = orjson.loads(connection.execute("SELECT record FROM set_aside").get)
@@ -150,6 +150,28 @@ def test_an_event_in_a_place_that_another_has_is_set_aside(store):
     store.append([late], [])
     assert [one.name for one in store.events(EventFilter())] == ["one", "two"]
     assert _aside(store) == [("another event has this place in its span", "two")]
+
+
+def test_spans_without_an_id_keep_each_its_own_events_however_often_they_come(store):
+    def no_id(name: str) -> SpanRecord:
+        event = an_event(name, 2, 1, 0, origin="span", index=0, attributes={"of": name})
+        return dataclasses.replace(WITH_EVENT, name=name, span_id="", marks=("bad_id",), events=[event])
+
+    both = [no_id("one"), no_id("two")]
+    assert store.append(both, []) == Appended(stored=4)
+    assert store.append(both, []) == Appended(repeated=4)
+    assert sorted(one.name for one in store.events(EventFilter())) == ["one", "two"]
+
+
+def test_a_record_whose_time_lay_ahead_when_it_first_came_is_the_same_when_it_comes_again_later(store):
+    """Senders try again for hours; meanwhile their clock's time is no longer in the future."""
+    ahead = ("time_in_future",)
+    plain_event = an_event("plain", 2, 1, 0x10, origin="span", index=1)
+    span = dataclasses.replace(WITH_EVENT, events=[plain_event])
+    early = dataclasses.replace(span, marks=ahead, events=[dataclasses.replace(plain_event, marks=ahead)])
+    store.append([early], [dataclasses.replace(LOG, marks=ahead)])
+    assert store.append([span], [LOG]) == Appended(repeated=3)
+    assert store.trace(LOG.trace_id).spans[0].marks == ahead
 
 
 def test_what_is_odd_is_kept_as_it_came_with_its_marks(store):

@@ -21,7 +21,17 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import orjson
 
 from leadtrace.otlp.plain import dumps_attributes, event_to_plain, span_to_plain
-from leadtrace.store.rows import LOG, SPAN, digest_of, event_digest, event_rest, id_bytes, span_rest, uid_of
+from leadtrace.store.rows import (
+    LOG,
+    SPAN,
+    digest_of,
+    event_digest,
+    event_rest,
+    id_bytes,
+    same_record,
+    span_rest,
+    uid_of,
+)
 from leadtrace.store.summaries import summarise_leads
 
 if TYPE_CHECKING:
@@ -244,6 +254,7 @@ class _Batch:
         by_uid: list[tuple[tuple[Any, ...], EventRecord]] = []
         plain: list[tuple[Any, ...]] = []
         again: list[tuple[tuple[Any, ...], EventRecord]] = []  # events without a uid of spans that were there before
+        by_digest: list[tuple[Any, ...]] = []
         for span, row in zip(spans, rows, strict=True):
             new = row[0] not in there_before
             accepted = new or self._second_span(span, row)
@@ -251,11 +262,13 @@ class _Batch:
                 event_row = self._event_row(event)
                 if event_row[10] is not None:
                     by_uid.append((event_row, event))
+                elif not span.span_id:  # its place in the span says nothing: told by the span's content
+                    digest = digest_of(row[2].hex(), event.index)
+                    by_digest.append((*event_row[:12], digest, *event_row[13:]))
                 elif new:
                     plain.append(event_row)
                 elif accepted:
                     again.append((event_row, event))
-        by_digest: list[tuple[Any, ...]] = []
         for event in events:
             event_row = self._event_row(event)
             if event_row[10] is not None:
@@ -390,7 +403,7 @@ class _Batch:
         """A span whose ids are there: whether its events belong into the store."""
         there = self._store.execute("SELECT * FROM spans WHERE trace = ? AND span_id = ?", row[1:3]).fetchone()
         assert there is not None
-        if there[1:] == row[1:]:
+        if same_record(there[1:], row[1:]):
             self._told.repeated += 1
             return True
         if not there[7]:  # the one that is there is unfinished
@@ -410,7 +423,7 @@ class _Batch:
         if there is None:
             self._store.execute(_EVENT, row)
             self._told.stored += 1
-        elif there[1:] == row[1:]:
+        elif same_record(there[1:], row[1:]):
             self._told.repeated += 1
         else:
             self._set_aside("another event has this place in its span", event_to_plain(event))
@@ -432,7 +445,7 @@ class _Batch:
             origin, came = there[9], row[9]
             # Of a united row only the log record's words are there to compare with.
             comparable = origin == came or (origin == LOG | SPAN and came == LOG)
-            same_words = there[4:9] + there[16:] == row[4:9] + row[16:] if comparable else there[5] == row[5]
+            same_words = same_record(there[4:9] + there[16:], row[4:9] + row[16:]) if comparable else there[5] == row[5]
             if not same_words:
                 told.repeated -= 1
                 self._set_aside("another event has this uid", event_to_plain(event))
@@ -445,4 +458,6 @@ class _Batch:
             "INSERT OR IGNORE INTO set_aside (digest, received_ns, reason, record) VALUES (?, ?, ?, ?)",
             (digest_of(reason, text), self._now, reason, text),
         )
-        self._told.set_aside += self._store.changes()
+        kept = self._store.changes()
+        self._told.set_aside += kept
+        self._told.repeated += 1 - kept

@@ -31,6 +31,7 @@ __all__ = [
     "event_of",
     "event_rest",
     "id_bytes",
+    "same_record",
     "span_of",
     "span_rest",
     "uid_of",
@@ -129,6 +130,17 @@ def event_rest(event: EventRecord) -> str | None:
     if event.observed_ns > _MAX:
         rest["observed_ns"] = str(event.observed_ns)
     return orjson.dumps(rest).decode() if rest else None
+
+
+def same_record(there: tuple[Any, ...], row: tuple[Any, ...]) -> bool:
+    """Whether two rows, which end in `rest`, say the same; that a time lay ahead is said of when the record came."""
+    return there[:-1] == row[:-1] and (there[-1] == row[-1] or _lasting(there[-1]) == _lasting(row[-1]))
+
+
+def _lasting(rest: str | None) -> dict[str, Any]:
+    found: dict[str, Any] = orjson.loads(rest) if rest else {}
+    found["marks"] = [one for one in found.get("marks", ()) if one != "time_in_future"]
+    return found
 
 
 def _odd_ids(rest: dict[str, Any], record: SpanRecord | EventRecord) -> None:
