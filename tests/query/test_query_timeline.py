@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from leadtrace.otlp.records import EventRecord, Link, Resource, SpanRecord
+from leadtrace.query.page import page
 from leadtrace.query.timeline import build
 from leadtrace.store.interface import Found
 
@@ -454,3 +457,26 @@ def test_times_that_are_no_numbers_stand_as_they_came(tape, odd) -> None:
         with tape.process().word("attempt", "POST", **LEAD, **told_odd) as attempt:
             attempt.fields |= {"duration_ms": odd, "wait_ms": odd}
     assert f"✓ recovered  in {odd} ms" in told(tape.timeline())
+    json.dumps(tape.timeline().as_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), 1e308, -1e308], ids=str)
+def test_a_word_whose_duration_is_none_is_timed_by_its_events(tape, odd) -> None:
+    """The text, the JSON and the page of a lead stand whatever a sender calls a duration."""
+    with tape.process().word("flow", "Premium", **LEAD) as flow:
+        tape.wait(5)
+        flow.fields |= {"flow.duration_ms": odd, "flow.summary.total_duration_ms": odd}
+    tape.spans.clear()  # sampled out
+    timeline = tape.timeline()
+    assert [one.duration_ms for one in timeline.entries if one.type == "span"] == [5.0]
+    assert timeline.last_ns - timeline.first_ns == 5_000_000
+    assert "5 ms" in timeline.text()
+    json.dumps(timeline.as_json(), allow_nan=False)
+    assert page(timeline)
+
+
+@pytest.mark.parametrize("revenue", ["1E+999999999", "1E-999999999", "9" * 100_000, "NaN", "Infinity"])
+def test_an_amount_that_no_page_could_hold_is_none(tape, revenue) -> None:
+    with tape.process().word("delivery", "deliver to Acme", **LEAD) as delivery:
+        delivery.end_as("delivery.accepted", "success", delivery__revenue=revenue)
+    assert len(json.dumps([one.as_json() for one in tape.timeline().money])) < 1_000

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from leadtrace.otlp.records import EventRecord
 from leadtrace.query.model import Attempt
-from leadtrace.query.vocabulary import number
+from leadtrace.query.vocabulary import finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,15 +40,15 @@ def attempts_among(items: Iterable[Item]) -> dict[int, Attempt]:
 
 def _attempt(node: Node, waited: EventRecord | None) -> Attempt:
     told = [record.attributes for record in (node.start, node.span, node.end) if record is not None]
-    which = next((n for one in told if (n := number(one, "attempt")) is not None), 1)
-    most = next((n for one in reversed(told) if (n := number(one, "max_attempts")) is not None), 0)
-    fits = waited is not None and number(waited.attributes, "attempt") in (None, which)
+    which = next((n for one in told if (n := finite(one, "attempt")) is not None), 1)
+    most = next((n for one in reversed(told) if (n := finite(one, "max_attempts")) is not None), 0)
+    fits = waited is not None and finite(waited.attributes, "attempt") in (None, which)
     found = Attempt(
-        int(which), int(most), number(waited.attributes, "waited_ms") if waited is not None and fits else None
+        int(which), int(most), finite(waited.attributes, "waited_ms") if waited is not None and fits else None
     )
     for attributes in told:
         will = attributes.get("will_retry")
-        planned = number(attributes, "wait_ms")
+        planned = finite(attributes, "wait_ms")
         found = replace(
             found,
             planned_ms=planned if planned is not None else found.planned_ms,
@@ -58,10 +58,10 @@ def _attempt(node: Node, waited: EventRecord | None) -> Attempt:
 
 
 def _planned(attempt: Attempt, scheduled: EventRecord) -> Attempt:
-    planned = number(scheduled.attributes, "wait_ms")
+    planned = finite(scheduled.attributes, "wait_ms")
     return replace(
         attempt,
         planned_ms=planned if planned is not None else attempt.planned_ms,
-        of=attempt.of or int(number(scheduled.attributes, "max_attempts") or 0),
+        of=attempt.of or int(finite(scheduled.attributes, "max_attempts") or 0),
         will_retry=True if attempt.will_retry is None else attempt.will_retry,
     )

@@ -20,6 +20,9 @@ __all__ = ["Purse", "amount", "currency_of"]
 DEFAULT_CURRENCY = "USD"
 """Where a record names none: the settings' own default, which the words write out."""
 
+_MOST_DIGITS = 400
+"""Of an amount told as text: as many as the largest double has."""
+
 
 def amount(value: object) -> Decimal | None:
     """Money back from a recorded number by its shortest decimal form; None where it is no amount."""
@@ -34,7 +37,12 @@ def amount(value: object) -> Decimal | None:
             found = Decimal(value)
         except InvalidOperation:
             return None
-        return found if found.is_finite() else None
+        # "1E+999999999" is twelve letters, and a gigabyte once it is written out.
+        return (
+            found
+            if found.is_finite() and abs(found.adjusted()) <= _MOST_DIGITS and len(value) <= _MOST_DIGITS
+            else None
+        )
     return None
 
 

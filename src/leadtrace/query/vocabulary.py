@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ __all__ = [
     "FLOW_ENDS",
     "SKIPPED",
     "duration_of",
+    "finite",
     "is_end_of",
     "is_start",
     "kind_of",
@@ -46,6 +48,10 @@ SKIPPED = frozenset({"system.retry.attempted", "system.retry.scheduled"})
 """Events that a reader joins to the tries that they speak of."""
 
 _CLOSING = frozenset({"success", "failure", "rejection", "attempt_failure", "cancelled"})
+
+
+_LONGEST_MS = 2**64 / 1e6
+"""What the longest span that OTLP can say takes; a number beyond is no duration."""
 
 
 def kind_of(event: EventRecord) -> str:
@@ -83,12 +89,18 @@ def sequence_of(event: EventRecord | None) -> tuple[str, int] | None:
 
 
 def number(attributes: Mapping[str, Value], *names: str) -> float | None:
-    """The first of those attributes that is a number."""
+    """The first of those attributes that is a number, as it came: it may be NaN or infinite."""
     for name in names:
         value = attributes.get(name)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return value
     return None
+
+
+def finite(attributes: Mapping[str, Value], *names: str) -> float | None:
+    """The first of those attributes that is a number, where one can reckon with it."""
+    told = number(attributes, *names)
+    return told if told is not None and math.isfinite(told) else None
 
 
 def text(attributes: Mapping[str, Value], *names: str) -> str:
@@ -103,4 +115,5 @@ def text(attributes: Mapping[str, Value], *names: str) -> str:
 def duration_of(event: EventRecord) -> float | None:
     """How long the word took that this event ended, as the word measured it."""
     namespace = event.name.rpartition(".")[0]
-    return number(event.attributes, f"{namespace}.duration_ms", "duration_ms", "flow.summary.total_duration_ms")
+    told = finite(event.attributes, f"{namespace}.duration_ms", "duration_ms", "flow.summary.total_duration_ms")
+    return told if told is not None and abs(told) <= _LONGEST_MS else None
