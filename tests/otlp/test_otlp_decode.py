@@ -418,3 +418,10 @@ def test_any_bytes_decode_or_are_refused(body):
     for decode in (decode_traces, decode_logs, decode_traces_json, decode_logs_json):
         with contextlib.suppress(OtlpError):
             decode(body, NOW)
+
+
+@pytest.mark.parametrize("digits", ["\u0663", "1_0", " 7 ", "+7", "0x7", "", "-"])
+def test_an_integer_is_written_in_ascii_digits(digits) -> None:
+    body = {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"timeUnixNano": digits}]}]}]}
+    with pytest.raises(OtlpError, match="timeUnixNano must be an integer or its digits"):
+        decode_logs_json(json.dumps(body).encode())

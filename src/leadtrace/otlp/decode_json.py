@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import time
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -27,6 +28,7 @@ __all__ = ["decode_logs_json", "decode_traces_json", "logs_of", "spans_of"]
 _MAX_DEPTH: Final = 64
 """Of lists and maps within one value; protobuf's own parsers stop at 100 messages, which is 50 of these."""
 
+_DIGITS: Final = re.compile(r"-?[0-9]{1,20}")
 _UINT64: Final = range(2**64)
 _INT64: Final = range(-(2**63), 2**63)
 _UINT32: Final = range(2**32)
@@ -135,7 +137,7 @@ def _integer(found: object, field: str, allowed: range) -> int:
     if found is None:
         return 0
     try:
-        if isinstance(found, str) and len(found) <= 20:
+        if isinstance(found, str) and _DIGITS.fullmatch(found):
             number = int(found)
         elif isinstance(found, int) and not isinstance(found, bool):
             number = found
