@@ -187,6 +187,16 @@ def test_what_is_not_there_is_said_in_one_line_with_the_nearest_match(store: Pat
     assert answer.stderr == f"leadtrace: {said.replace('STORE', str(store))}\n"
 
 
+def test_a_lead_that_no_event_names_is_not_called_unknown(tmp_path: Path) -> None:
+    """Spans of other languages name a lead and their events do not: those are on its timeline."""
+    writer = EmbeddedStore.open(tmp_path / "s.db", write=True)
+    writer.append([SpanRecord(TRACE, "c" * 16, "POST", BEGAN, BEGAN + MS, attributes={"lead.id": "lead_1"})], [])
+    writer.close()
+    answer = run("events", "--lead", "lead_1", "--from", tmp_path / "s.db")
+    said = f"leadtrace: no event in {tmp_path / 's.db'} names the lead 'lead_1'; `leadtrace lead` tells its timeline\n"
+    assert (answer.exit_code, answer.stdout, answer.stderr) == (1, "", said)
+
+
 @pytest.mark.parametrize(
     ("asked", "code", "said"),
     [

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["events", "show"]
 
+_TIMELINE = "; `leadtrace lead` tells its timeline"
+
 
 @click.command("events")
 @reading_options
@@ -88,6 +90,8 @@ def _nothing(reader: Reader, names: tuple[str, ...], lead_id: str, trace_id: str
 
     where = f"in {reader.source.url}"
     for what, asked, nearest in _unknown(reader, names, lead_id, trace_id):
+        if nearest == asked:  # it is known by its spans alone
+            return plain(f"no event {where} names the {what} {asked!r}" + _TIMELINE * (what == "lead"))
         return plain(f"no {what} {asked!r} {where}" + (f"; did you mean {nearest}?" if nearest else ""))
     return plain(f"no such event {where}")
 
