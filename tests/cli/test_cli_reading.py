@@ -345,8 +345,8 @@ def test_lead_writes_a_page(store: Path, tmp_path: Path) -> None:
     assert file.read_text().startswith("<!doctype html>")
     assert run("lead", "lead_7K9m", "--from", store, "--html", "-").stdout == file.read_text()
     nowhere = run("lead", "lead_7K9m", "--from", store, "--html", tmp_path / "no" / "lead.html")
-    assert nowhere.exit_code == 1
-    assert "Could not open file" in nowhere.stderr
+    assert nowhere.exit_code == 2
+    assert "leadtrace: could not open file" in nowhere.stderr
 
 
 def test_a_lead_is_followed_from_its_timeline_on(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import click
 from leadtrace.errors import LeadtraceError, NotFoundError, SettingsError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["main"]
 
@@ -28,10 +28,33 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 """Where each command is, and what it is for: told here, so that `--help` imports none of them."""
 
 ANSWERED, NOTHING_FOUND, WRONG_USAGE, UNREADABLE = range(4)
+INTERRUPTED = 130  # as a shell has it
 
 
 class _Commands(click.Group):
-    """A group whose commands are imported when they are called."""
+    """A group whose commands are imported when they are called, and whose errors are one line."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        try:
+            code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        except click.exceptions.NoArgsIsHelpError as problem:
+            problem.show()
+            code = WRONG_USAGE
+        except click.ClickException as problem:
+            click.echo(_usage(problem), err=True)
+            code = WRONG_USAGE
+        except click.Abort:
+            code = INTERRUPTED
+        sys.exit(code if isinstance(code, int) else ANSWERED)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
@@ -70,8 +93,24 @@ class _Commands(click.Group):
             # Whoever read the output has seen enough. What the interpreter still flushes at exit goes nowhere.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             ctx.exit(ANSWERED)
+        except OSError as problem:
+            if problem.filename is None:
+                raise
+            raise click.FileError(str(problem.filename), problem.strerror) from problem
         else:
             return found
+
+
+def _usage(problem: click.ClickException) -> str:
+    """What is wrong with what was typed, and where the right way stands."""
+    from leadtrace.query.printable import plain
+
+    told = problem.format_message().rstrip(".")
+    ctx = problem.ctx if isinstance(problem, click.UsageError) else None
+    if ctx is None:
+        return plain(f"leadtrace: {told[:1].lower()}{told[1:]}")
+    where = " ".join(["leadtrace", *ctx.command_path.removeprefix(ctx.find_root().command_path).split()])
+    return plain(f"{where}: {told[:1].lower()}{told[1:]}; see {where} --help")
 
 
 def _sentence(problem: LeadtraceError) -> str:

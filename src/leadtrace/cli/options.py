@@ -33,7 +33,10 @@ class Moment(click.ParamType[int]):
         text = str(value).strip()
         now = datetime.datetime.now(datetime.UTC)
         if found := _AGO.fullmatch(text.lower()):
-            moment = now - datetime.timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+            try:
+                moment = now - datetime.timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+            except OverflowError:
+                self.fail(f"{text!r} ago is before all time", param, ctx)
         elif text.lower() == "now":
             moment = now
         else:

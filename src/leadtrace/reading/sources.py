@@ -25,6 +25,8 @@ def source_of(url: str, token: str = "") -> Source:
         case "http" | "https":
             from leadtrace.store.served import ServedStore
 
+            if not _names_a_server(url):
+                raise SettingsError("a server is named http://host:port", got=url)
             return ServedStore(url, token)
         case "jaeger" | "jaegers":
             from leadtrace.store.jaeger import JaegerStore
@@ -33,3 +35,13 @@ def source_of(url: str, token: str = "") -> Source:
         case "clickhouse":
             raise SettingsError("ClickHouse cannot be read yet", expected=KINDS)
     raise SettingsError(f"nothing here reads {scheme}://", expected=KINDS)
+
+
+def _names_a_server(url: str) -> bool:
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

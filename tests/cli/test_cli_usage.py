@@ -1,0 +1,53 @@
+"""What is typed wrongly: one line that says what and where the right way stands, and exit code 2."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from leadtrace.cli import main
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("led", "leadtrace: no command 'led'; did you mean lead?; see leadtrace --help"),
+        ("--nosuch", "leadtrace: no such option '--nosuch'; see leadtrace --help"),
+        ("lead", "leadtrace lead: missing argument 'LEAD_ID'; see leadtrace lead --help"),
+        ("lead a b", "leadtrace lead: got unexpected extra argument (b); see leadtrace lead --help"),
+        ("lead a --jsn", "leadtrace lead: no such option '--jsn'"),
+        ("leads --since yesterday", "leadtrace leads: invalid value for '--since': 'yesterday' is no time: give"),
+        ("leads --since 99999999999d", "leadtrace leads: invalid value for '--since': '99999999999d' ago is before"),
+        ("leads --limit 0", "leadtrace leads: invalid value for '--limit': 0 is not in the range x>=1;"),
+        ("serve --http-port 99999", "leadtrace serve: invalid value for '--http-port': 99999 is not in the range"),
+        ("check", "leadtrace check: nothing to check: give files or folders, or --name NAME; see"),
+        ("leads --from http://", "leadtrace: a server is named http://host:port (got: http://)"),
+        ("leads --from http://127.0.0.1:99999", "leadtrace: a server is named http://host:port (got: http://127.0."),
+        ("catalogue --write /dev/null/x", "leadtrace: could not open file '/dev/null/x"),
+        ("demo --folder /dev/null/x", "leadtrace: could not open file '/dev/null/x"),
+    ],
+)
+def test_wrong_usage_is_one_line(asked: str, said: str) -> None:
+    answer = CliRunner().invoke(main, asked.split())
+    assert (answer.exit_code, answer.stdout) == (2, ""), answer.stderr
+    assert answer.stderr.startswith(said)
+    assert answer.stderr.count("\n") == 1
+
+
+def test_no_command_is_answered_with_the_help() -> None:
+    answer = CliRunner().invoke(main, [])
+    assert answer.exit_code == 2
+    assert "Find leads." in answer.output
+
+
+def test_help_and_version_are_answers() -> None:
+    assert CliRunner().invoke(main, ["lead", "--help"]).exit_code == 0
+    assert CliRunner().invoke(main, ["--version"]).output.startswith("leadtrace ")
+
+
+def test_an_interrupt_ends_with_the_shells_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("leadtrace.reading.open", interrupted)
+    assert CliRunner().invoke(main, ["leads"]).exit_code == 130
