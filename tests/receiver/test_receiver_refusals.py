@@ -232,3 +232,12 @@ def test_when_too_much_waits_senders_are_told_to_come_back(serve):
         assert 429 in answers
         assert served.metrics()['leadtrace_requests_refused_total{reason="busy"}'] >= 1
         assert served.metrics()["leadtrace_queue_bytes"] == 0
+
+
+def test_what_is_no_http_at_all_is_refused_and_writes_nothing_into_the_servers_log(serve):
+    with serve() as served:  # which says nothing on its standard error, or this fails
+        host, port = served.http.removeprefix("http://").split(":")
+        for nonsense in (b"\x16\x03\x01\x02\x00\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"a" * 200_000):
+            with socket.create_connection((host, int(port)), timeout=20) as connection:
+                connection.sendall(nonsense)
+                assert connection.recv(100).startswith(b"HTTP/1.1 400")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import signal
 import socket
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from leadtrace.receiver.otlp_grpc import grpc_server
 from leadtrace.receiver.otlp_http import otlp_routes
 from leadtrace.store.embedded import EmbeddedStore
 from leadtrace.web.app import web_app
+from leadtrace.web.connection import Connection
 from leadtrace.web.guard import Guard
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ async def serve_until_stopped(host: str, grpc_port: int, http_port: int, path: P
     # the time, looking for some.
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # or whoever sends nonsense writes our log
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -65,6 +68,8 @@ async def serve_until_stopped(host: str, grpc_port: int, http_port: int, path: P
         app = web_app(store, lambda: prometheus(intake, store.size()), otlp_routes(intake))
         config = uvicorn.Config(
             Guard(app, host, token, intake.refuse),
+            http=Connection,
+            ws="none",
             log_config=None,  # nothing of a request is logged: its address names a lead
             access_log=False,
             lifespan="off",
