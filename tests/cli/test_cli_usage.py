@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
@@ -51,3 +55,13 @@ def test_an_interrupt_ends_with_the_shells_code(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("leadtrace.reading.open", interrupted)
     assert CliRunner().invoke(main, ["leads"]).exit_code == 130
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+def test_an_answer_that_finds_no_room_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "leadtrace", "catalogue"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=50
+        )
+    assert done.returncode == 2
+    assert done.stderr == "leadtrace: the answer cannot be written: No space left on device\n"

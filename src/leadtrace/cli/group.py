@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -94,6 +95,9 @@ class _Commands(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             ctx.exit(ANSWERED)
         except OSError as problem:
+            if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+                raise click.ClickException(f"the answer cannot be written: {problem.strerror}") from problem
             if problem.filename is None:
                 raise
             raise click.FileError(str(problem.filename), problem.strerror) from problem

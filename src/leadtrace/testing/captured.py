@@ -98,16 +98,18 @@ class Captured:
             and all(_has(one.attributes, key, value) for key, value in attributes.items())
         ]
 
-    def names(self, **which: Any) -> list[str]:
+    def names(self, name: str = "", **which: Any) -> list[str]:
         """The names of `events(…)`."""
-        return [one.name for one in self.events(**which)]
+        return [one.name for one in self.events(name, **which)]
 
     def one(self, name: str, **which: Any) -> EventRecord:
         """The only event of that name; an AssertionError that lists what came where there is none, or more."""
+        __tracebackhide__ = True  # pytest shows the line of the test
         found = self.events(name, **which)
         if len(found) != 1:
-            came = ", ".join(self.names()) or "nothing"
-            raise AssertionError(f"expected one {name!r}, got {len(found)}; told were: {came}")
+            asked = ", ".join([repr(name), *(f"{key}={value!r}" for key, value in which.items())])
+            same = "".join(f"\n{_shown(one)}" for one in found or self.events(name))
+            raise AssertionError(f"expected one {asked}, got {len(found)}; told was:\n{self.tree() or 'nothing'}{same}")
         return found[0]
 
     def tree(self) -> str:
@@ -140,6 +142,12 @@ class Captured:
         if len(leads) != 1:
             raise AssertionError(f"name the lead: {len(leads)} were told of ({', '.join(leads) or 'none'})")
         return leads[0]
+
+
+def _shown(one: EventRecord) -> str:
+    """An event with what its reader may have mistaken: its own fields."""
+    told = (f"{key}={value!r}" for key, value in one.attributes.items() if not key.startswith(("leadtrace.", "log.")))
+    return f"{one.name}: {', '.join(told)}"
 
 
 def _has(attributes: Mapping[str, Any], key: str, value: object) -> bool:
