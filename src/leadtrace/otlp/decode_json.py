@@ -175,7 +175,7 @@ def _id(of: Mapping[str, Any], field: str) -> str:
         raw = bytes.fromhex(found)
     except ValueError:
         raise OtlpError(f"{field} must be hex digits") from None
-    return raw.hex() if any(raw) or len(raw) not in (8, 16) else ""
+    return raw.hex() if any(raw) or len(raw) != (16 if field == "traceId" else 8) else ""
 
 
 def _double(found: object) -> float:
