@@ -23,6 +23,8 @@ from leadtrace.cli import main
         ("leads --since yesterday", "leadtrace leads: invalid value for '--since': 'yesterday' is no time: give"),
         ("leads --since 99999999999d", "leadtrace leads: invalid value for '--since': '99999999999d' ago is before"),
         ("leads --limit 0", "leadtrace leads: invalid value for '--limit': 0 is not in the range x>=1;"),
+        ("events --kind bad", "leadtrace events: no kind 'bad': the kinds are start, success, failure, "),
+        ("events --name deliv*", "leadtrace events: no pattern 'deliv*': only `.*` at the end stands for more; see"),
         ("serve --http-port 99999", "leadtrace serve: invalid value for '--http-port': 99999 is not in the range"),
         ("check", "leadtrace check: nothing to check: give files or folders, or --name NAME; see"),
         ("leads --from http://", "leadtrace: a server is named http://host:port (got: http://)"),

@@ -43,8 +43,14 @@ def events(
     follow: bool,
 ) -> None:
     """Events in the order in which they arrived."""
+    for name in names:
+        if "*" in name.removesuffix(".*"):
+            raise click.UsageError(f"no pattern {name!r}: only `.*` at the end stands for more", ctx)
+    from leadtrace.catalogue.model import Kind
     from leadtrace.reading import open as open_reader
 
+    if unknown := set(kinds) - {str(one.value) for one in Kind}:
+        raise click.UsageError(f"no kind {min(unknown)!r}: the kinds are {', '.join(one.value for one in Kind)}", ctx)
     with open_reader(from_, tenant=tenant) as reader:
         which = reader.filter(
             *names,
