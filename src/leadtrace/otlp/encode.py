@@ -136,6 +136,9 @@ def _bodies(attributes: Mapping[str, object]) -> list[bytes]:
             body = head + (_TEXT[size] + text if size < 100 else _framed(b"\x12", _framed(b"\x0a", text)))
         elif kind is float:
             body = head + b"\x12\x09\x21" + _double(value)
+        elif kind is int:
+            number = _varint(value & _MASK64)  # type: ignore[operator]
+            body = head + b"\x12" + _SMALL[len(number) + 1] + b"\x18" + number
         elif kind is bool:
             body = head + (b"\x12\x02\x10\x01" if value else b"\x12\x02\x10\x00")
         else:

@@ -108,8 +108,11 @@ def abandon(handle: Handle) -> None:
         handle.span.end()
 
 
+_PLAIN = frozenset({str, int, float, bool})  # asked first: to ask whether something is a Mapping takes long
+
+
 def put(attributes: dict[str, Value], key: str, value: object) -> None:
-    if isinstance(value, Mapping):
+    if value.__class__ not in _PLAIN and isinstance(value, Mapping):
         prefix = key.removesuffix(".*")
         for name, one in value.items():
             if (cleaned := clean(one)) is not None:

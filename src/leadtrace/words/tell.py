@@ -14,6 +14,7 @@ from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, TraceFlags
 
 from leadtrace import catalogue
+from leadtrace.catalogue.checking import problems_of
 from leadtrace.catalogue.model import Event, EventSpec, Kind
 from leadtrace.otlp import encode, identity
 from leadtrace.otlp.records import EventRecord, Resource, Scope, Value
@@ -118,7 +119,7 @@ def tell(
     rt = runtime.active()
     if marks is None:
         marks = []
-    if check and spec is not None and (wrong := catalogue.problems(spec, attributes)):
+    if check and spec is not None and (wrong := problems_of(spec, attributes)):
         for problem in wrong:
             mistake(f"wrong:{name}", f"event {name!r}: {problem}")
         marks.append("wrong_fields")
