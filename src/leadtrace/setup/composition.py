@@ -8,6 +8,7 @@ import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from leadtrace import catalogue
 from leadtrace.catalogue.taxonomy import extend
 from leadtrace.errors import SettingsError
 from leadtrace.journal.endpoints import Endpoint, Kind, Target, endpoints
@@ -203,6 +204,7 @@ def configure(
         runtime.install(running)
         if before is not None:
             before._replace()
+    catalogue.load()  # now, and not within the first flow
     apply_file(settings.config)
     _say(made, journal)
     return made
