@@ -7,7 +7,7 @@ RUN := $(BIN)/python -m
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types unit e2e servers pythons bench docs format clean
+.PHONY: help install demo test lint types unit e2e servers pythons fuzz bench docs format clean
 
 help: ## What there is
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,9 @@ e2e: install servers ## The example through the real Collector, Jaeger and serve
 
 pythons: ## The tests on each Python that is given: make pythons PYTHONS='python3.12 python3.13'
 	@for one in $(PYTHONS); do $(MAKE) --no-print-directory unit VENV=.venv-$$(basename $$one) PYTHON=$$one || exit 1; done
+
+fuzz: install ## A million inputs against a real server, ten minutes at most
+	@LEADTRACE_FUZZ_INPUTS=1000000 LEADTRACE_FUZZ_S=560 $(RUN) pytest tests/receiver/test_receiver_fuzz.py -s --timeout 900
 
 bench: install ## The ratios of bench/RESULTS.md, made anew
 	@$(BIN)/python bench/words.py

@@ -197,6 +197,33 @@ def test_a_window_that_hits_the_limit_is_split_until_all_of_it_was_seen(newer: R
     assert once.incomplete  # where one trace is at one moment, nobody can say whether it was the only one
 
 
+def test_a_listing_that_hits_the_depth_says_so(newer: Recorded) -> None:
+    """Two traces begin in the same nanosecond: no window holds one of them alone, so a depth of one cannot show both."""
+
+    def twins(request: str) -> tuple[int, object]:
+        if "/api/v3/traces?" not in request:
+            return Recorded.answer(newer, request)
+        query = parse_qs(urlsplit(request).query)
+        low, high = query["query.startTimeMin"][0], query["query.startTimeMax"][0]
+        began = NOW - 3_600_000_000_000
+        if not low <= _rfc3339(began) <= high:
+            return 404, {}
+        found = [_resource_spans(began)]
+        return 200, {"result": {"resourceSpans": found[: int(query["query.searchDepth"][0])]}}
+
+    newer.answer = twins
+    said: list[str] = []
+    assert len(list(store(newer, depth=1).leads(LeadFilter(note=said.append)))) == 1
+    assert said
+    assert all("Jaeger answers 1 traces at most" in one for one in said)
+    said.clear()
+    assert list(store(newer, depth=1).events(EventFilter(note=said.append))) == []
+    assert said
+    said.clear()
+    list(store(newer, depth=20).leads(LeadFilter(note=said.append)))
+    assert said == []
+
+
 def _rfc3339(time_ns: int) -> str:
     from leadtrace.store.jaeger_http import _rfc3339 as made
 

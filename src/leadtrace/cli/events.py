@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from leadtrace.cli.options import echo_json, reading_options, width, window_options
+from leadtrace.cli.options import echo_json, reading_options, say, width, window_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -60,6 +60,7 @@ def events(
             since_ns=since,
             until_ns=until,
             limit=limit or 0,
+            note=say,
         )
         found = reader.follow(which) if follow else reader.source.events(which)
         try:

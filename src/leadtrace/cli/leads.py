@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from leadtrace.cli.options import echo_json, reading_options, width, window_options
+from leadtrace.cli.options import echo_json, reading_options, say, width, window_options
 
 __all__ = ["leads"]
 
@@ -36,7 +36,7 @@ def leads(
     nothing = True
     with open_reader(from_, tenant=tenant) as reader:
         for row in reader.leads(
-            since_ns=since, until_ns=until, state=state, outcome=outcome, contains=contains, limit=limit or 0
+            since_ns=since, until_ns=until, state=state, outcome=outcome, contains=contains, limit=limit or 0, note=say
         ):
             nothing = False
             if as_json:

@@ -14,7 +14,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Moment", "echo_json", "reading_options", "width", "window_options"]
+__all__ = ["Moment", "echo_json", "reading_options", "say", "width", "window_options"]
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d|w)")
@@ -95,3 +95,10 @@ def width() -> int:
 def echo_json(found: object, *, indent: int | None = None) -> None:
     """Print JSON on one line, or indented for a person. ASCII only: no terminal acts on what was recorded."""
     click.echo(json.dumps(found, indent=indent, allow_nan=False))
+
+
+def say(sentence: str) -> None:
+    """Tell on standard error what an answer may lack: what is on standard output stays for programs."""
+    from leadtrace.query.printable import plain
+
+    click.echo(f"leadtrace: {plain(sentence)}", err=True)

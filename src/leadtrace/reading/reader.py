@@ -12,7 +12,7 @@ from leadtrace.errors import NotFoundError, SettingsError
 from leadtrace.store.interface import EventFilter, LeadFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
     from typing import Self
 
@@ -74,8 +74,12 @@ class Reader:
         until_ns: int = 0,
         tenant: str | None = None,
         limit: int = 0,
+        note: Callable[[str], None] | None = None,
     ) -> Iterator[EventRecord]:
-        """Events in the order in which they arrived: those for which every condition holds. A name may end in `.*`."""
+        """Events in the order in which they arrived: those for which every condition holds. A name may end in `.*`.
+
+        `note` is called with a sentence for each reason why the answer may lack something.
+        """
         return self.source.events(
             self.filter(
                 *names,
@@ -86,6 +90,7 @@ class Reader:
                 until_ns=until_ns,
                 tenant=tenant,
                 limit=limit,
+                note=note,
             )
         )
 
@@ -99,6 +104,7 @@ class Reader:
         until_ns: int = 0,
         tenant: str | None = None,
         limit: int = 0,
+        note: Callable[[str], None] | None = None,
     ) -> EventFilter:
         """The conditions of `events` as one value, the lead's id as it was recorded."""
         tenant = self._tenant(tenant)
@@ -111,6 +117,7 @@ class Reader:
             until_ns,
             tuple(kinds),
             limit=limit,
+            note=note,
         )
 
     def follow(
@@ -145,9 +152,12 @@ class Reader:
         contains: str = "",
         tenant: str | None = None,
         limit: int = 0,
+        note: Callable[[str], None] | None = None,
     ) -> Iterator[LeadRow]:
-        """Leads, the one last touched first: those for which every condition holds."""
-        return self.source.leads(LeadFilter(since_ns, until_ns, self._tenant(tenant), state, outcome, contains, limit))
+        """Leads, the one last touched first: those for which every condition holds; `note` as in `events`."""
+        return self.source.leads(
+            LeadFilter(since_ns, until_ns, self._tenant(tenant), state, outcome, contains, limit, note)
+        )
 
     def get_trace_events(self, trace_id: str) -> list[EventRecord]:
         """All events of one trace in the order of time. Raises `NotFoundError` where the source does not know it."""

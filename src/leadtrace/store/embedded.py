@@ -23,7 +23,7 @@ from leadtrace.otlp.records import EventRecord, Resource, Scope, SpanRecord, lea
 from leadtrace.store.append import Appended, Appender
 from leadtrace.store.file import WriteLock, connect_reader, connect_writer, plainly
 from leadtrace.store.interface import EventFilter, Found, Holds, LeadFilter, LeadRow
-from leadtrace.store.large_traces import is_large, part_of_lead
+from leadtrace.store.large_traces import another_lead_of_run, is_large, part_of_lead, traces_of_run
 from leadtrace.store.rows import event_of, id_bytes, span_of
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class EmbeddedStore:
         with self._reading() as connection:
             leads = self._leads_named(connection, lead_id, tenant)
             traces = set(_ints(connection, "SELECT trace FROM lead_traces WHERE lead IN", leads))
-            self._read_traces(connection, traces, found, leads)
+            cut = self._read_traces(connection, traces, found, leads)
             # A run may lie in traces that do not name the lead yet, or no more.
             records: list[SpanRecord | EventRecord] = [*found.spans, *found.events]
             runs = {
@@ -166,10 +166,12 @@ class EmbeddedStore:
             }
             others: set[int] = set()
             for run_id in runs:
-                others.update(
-                    n for (n,) in connection.execute("SELECT trace FROM run_traces WHERE run_id = ?", (run_id,))
-                )
-            self._read_traces(connection, others - traces, found, leads, runs)
+                needed, all_of_run = traces_of_run(connection, run_id, traces)
+                others |= needed
+                cut |= needed != all_of_run
+            cut |= self._read_traces(connection, others, found, leads, runs)
+            if cut:
+                self._read_witnesses(connection, runs, lead_id, found)
         return found
 
     def trace(self, trace_id: str) -> Found:
@@ -252,20 +254,39 @@ class EmbeddedStore:
         found: Found,
         leads: Sequence[int] = (),
         runs: Iterable[str] = (),
-    ) -> None:
-        """Add the records of those traces, of large ones only what the leads and runs need, where some are named."""
+    ) -> bool:
+        """Add the records of those traces, of large ones only what the leads and runs need, where some are named.
+
+        Whether any record was left out.
+        """
+        cut = False
         for trace in sorted(traces):
             if leads and is_large(connection, trace):
+                cut = True
                 spans, events = part_of_lead(connection, trace, leads, runs)
                 span_rows = connection.executemany(_SPANS + "s.arrival = ?", [(one,) for one in spans])
                 event_rows = connection.executemany(_EVENTS + "e.arrival = ?", [(one,) for one in events])
             else:
                 span_rows = connection.execute(_SPANS + "s.trace = ?", (trace,))
                 event_rows = connection.execute(_EVENTS + "e.trace = ?", (trace,))
-            for row in span_rows:
-                resource, scope = self._resource(connection, row[0]), self._scope(connection, row[1])
-                found.spans.append(span_of(row[2:], resource, scope))
+            found.spans += [self._span(connection, row) for row in span_rows]
             found.events += [self._event(connection, row) for row in event_rows]
+        return cut
+
+    def _read_witnesses(self, connection: apsw.Connection, runs: Iterable[str], lead_id: str, found: Found) -> None:
+        """One record of another lead per run that has any, where others' were left out: else the run seems to be this lead's."""
+        there = {one.arrival for one in found.spans} | {one.arrival for one in found.events}
+        for run_id in sorted(runs):
+            span, event = another_lead_of_run(connection, run_id, lead_id)
+            if span and span not in there:
+                rows = connection.execute(_SPANS + "s.arrival = ?", (span,))
+                found.spans += [self._span(connection, row) for row in rows]
+            if event and event not in there:
+                rows = connection.execute(_EVENTS + "e.arrival = ?", (event,))
+                found.events += [self._event(connection, row) for row in rows]
+
+    def _span(self, connection: apsw.Connection, row: Sequence[Any]) -> SpanRecord:
+        return span_of(tuple(row[2:]), self._resource(connection, row[0]), self._scope(connection, row[1]))
 
     def _event(self, connection: apsw.Connection, row: Sequence[Any]) -> EventRecord:
         return event_of(tuple(row[2:]), self._resource(connection, row[0]), self._scope(connection, row[1]))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from leadtrace.otlp.records import EventRecord, SpanRecord
 
@@ -62,6 +62,8 @@ class EventFilter:
     after_arrival: int = 0
     limit: int = 0
     """0: all of them."""
+    note: Callable[[str], None] | None = field(default=None, compare=False)
+    """Called with a sentence for each reason why the answer may lack something: one given piece by piece cannot carry them."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -74,6 +76,8 @@ class LeadFilter:
     contains: str = ""
     """Part of the lead's id."""
     limit: int = 0
+    note: Callable[[str], None] | None = field(default=None, compare=False)
+    """Called with a sentence for each reason why the answer may lack something: one given piece by piece cannot carry them."""
 
 
 @dataclass(slots=True, frozen=True)

@@ -90,7 +90,7 @@ class JaegerStore:
         return _found([self._api.trace(trace_id)], [])
 
     def leads(self, which: LeadFilter) -> Iterator[LeadRow]:
-        found = _found(self._find({}, [], self._api.services(), which.since_ns, which.until_ns).values(), [])
+        found = self._listed(which)
         rows = [row for row in _rows(found) if _fits_lead(row, which)]
         rows.sort(key=lambda row: (-row.last_ns, row.lead_id))
         yield from rows[: which.limit or None]
@@ -101,11 +101,24 @@ class JaegerStore:
         elif which.lead_id:
             found = self.lead(which.lead_id)
         else:
-            found = _found(self._find({}, [], self._api.services(), which.since_ns, which.until_ns).values(), [])
+            found = self._listed(which)
+        if which.note is not None and (which.trace_id or which.lead_id):
+            for sentence in found.incomplete:
+                which.note(sentence)
         events = sorted(
             (one for one in found.events if _fits_event(one, which)), key=lambda one: (one.time_ns, one.uid, one.index)
         )
         yield from events[: which.limit or None]
+
+    def _listed(self, which: EventFilter | LeadFilter) -> Found:
+        """All that Jaeger has between two times, as far as it says."""
+        incomplete: list[str] = []
+        traces = self._find({}, incomplete, self._api.services(), which.since_ns, which.until_ns)
+        found = _found(traces.values(), incomplete)
+        if which.note is not None:
+            for sentence in found.incomplete:
+                which.note(sentence)
+        return found
 
     def nearest(self, lead_id: str, tenant: str | None = None) -> str:
         services, older = self._api.services()

@@ -7,6 +7,10 @@ of one lead's, so what plainly belongs to others is left out here:
     ├── flow, lead L1                ◄ kept: names the lead
     │   └── HTTP call, no lead       ◄ kept: beneath it, and names nobody
     └── flow, lead L2                  left out, with all beneath it
+
+A run handed over line by line is as many traces as it has lines: of those that do not name the lead, only the ones are read
+in which the run says something about no lead. Whatever is left out, one record of another lead stays, so that a reader sees
+that the run is not this lead's alone.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 
     import apsw
 
-__all__ = ["is_large", "part_of_lead"]
+__all__ = ["another_lead_of_run", "is_large", "part_of_lead", "traces_of_run"]
 
 _LARGE: Final = 2_000  # spans, or events: some tens of milliseconds to read
 
@@ -31,6 +35,33 @@ def is_large(connection: apsw.Connection, trace: int) -> bool:
         >= _LARGE
         for table in ("spans", "events")
     )
+
+
+def traces_of_run(connection: apsw.Connection, run_id: str, known: set[int]) -> tuple[set[int], set[int]]:
+    """The traces of a run, without the known ones: those where a record of the run names no lead, and all of them."""
+    rows = connection.execute("SELECT trace FROM run_traces WHERE run_id = ?", (run_id,))
+    everything = {trace for (trace,) in rows} - known
+    if not everything:
+        return set(), everything
+    needed: set[int] = set()
+    for table in ("spans", "events"):
+        sql = f"""SELECT DISTINCT trace FROM run_traces JOIN {table} USING (trace)
+                  WHERE run_traces.run_id = ?1 AND lead IS NULL AND attributes ->> 'leadtrace.run_id' = ?1
+                  AND attributes ->> 'leadtrace.lead_ids' IS NULL"""  # noqa: S608 - names above
+        needed.update(trace for (trace,) in connection.execute(sql, (run_id,)))
+    return needed - known, everything
+
+
+def another_lead_of_run(connection: apsw.Connection, run_id: str, lead_id: str) -> tuple[int, int]:
+    """The arrivals of a span, or else of an event, of the run that names another lead; 0 where none does."""
+    for table in ("spans", "events"):
+        sql = f"""SELECT arrival FROM run_traces CROSS JOIN {table} USING (trace)
+                  WHERE run_traces.run_id = ?1 AND attributes ->> 'leadtrace.run_id' = ?1
+                  AND CASE WHEN lead IS NULL THEN attributes ->> 'leadtrace.lead_ids' IS NOT NULL
+                      ELSE lead NOT IN (SELECT lead FROM leads WHERE lead_id = ?2) END LIMIT 1"""  # noqa: S608
+        for (arrival,) in connection.execute(sql, (run_id, lead_id)):
+            return (int(arrival), 0) if table == "spans" else (0, int(arrival))
+    return 0, 0
 
 
 def part_of_lead(
