@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -49,11 +51,23 @@ def demo(leads: int, seed: int, speed: float, folder: Path | None) -> None:
             if lead := others.pop(why, ""):
                 click.echo(f"{rule}\n{why.capitalize()}:\n")
                 print_lines(lines(reader.timeline(lead), width()))
-    place = shlex.quote(str(ran.store))
+    place, command = shlex.quote(str(ran.store)), _command()
     click.echo(f"{rule}\nOther leads worth a look:\n")
     for why, lead in others.items():
-        click.echo(f"  leadtrace lead {lead} --from {place}   # {why}")
+        click.echo(f"  {command} lead {lead} --from {place}   # {why}")
     click.echo("\nAll leads, all events, and a server over this store:\n")
-    click.echo(f"  leadtrace leads --from {place}")
-    click.echo(f"  leadtrace events --from {place} --name enhancement.failed")
-    click.echo(f"  leadtrace serve --store {place}")
+    click.echo(f"  {command} leads --from {place}")
+    click.echo(f"  {command} events --from {place} --name enhancement.failed")
+    click.echo(f"  {command} serve --store {place}")
+
+
+def _command() -> str:
+    """How this program is called from here: by its name where the path has it, else as it was called."""
+    if shutil.which("leadtrace"):
+        return "leadtrace"
+    called = Path(sys.argv[0])
+    if called.name != "leadtrace":
+        return f"{shlex.quote(sys.executable)} -m leadtrace"
+    if called.is_relative_to(Path.cwd()):
+        called = called.relative_to(Path.cwd())
+    return shlex.quote(str(called))
