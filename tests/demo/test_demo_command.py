@@ -53,7 +53,9 @@ def test_from_a_wheel_it_runs_the_example_and_prints_timelines_and_how_to_go_on(
     assert "Premium Insurance Flow" in ran.stdout
     assert f"leadtrace leads --from {store}" in ran.stdout
     # What it says to type next works as it stands.
-    said = re.search(r"^  (?:\S.*)?leadtrace (lead lead_\w+ --from \S+)   # sold and given back$", ran.stdout, re.MULTILINE)
+    said = re.search(
+        r"^  (?:\S.*)?leadtrace (lead lead_\w+ --from \S+)   # sold and given back$", ran.stdout, re.MULTILINE
+    )
     assert said
     looked = leadtrace(*said[1].split(), path=from_wheel)
     assert looked.returncode == 0, looked.stderr
