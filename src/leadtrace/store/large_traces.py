@@ -57,7 +57,8 @@ def another_lead_of_run(connection: apsw.Connection, run_id: str, lead_id: str) 
     for table in ("spans", "events"):
         sql = f"""SELECT arrival FROM run_traces CROSS JOIN {table} USING (trace)
                   WHERE run_traces.run_id = ?1 AND attributes ->> 'leadtrace.run_id' = ?1
-                  AND CASE WHEN lead IS NULL THEN attributes ->> 'leadtrace.lead_ids' IS NOT NULL
+                  AND CASE WHEN lead IS NULL THEN EXISTS (
+                          SELECT 1 FROM json_each(attributes, '$."leadtrace.lead_ids"') WHERE value <> ?2)
                       ELSE lead NOT IN (SELECT lead FROM leads WHERE lead_id = ?2) END LIMIT 1"""  # noqa: S608
         for (arrival,) in connection.execute(sql, (run_id, lead_id)):
             return (int(arrival), 0) if table == "spans" else (0, int(arrival))
@@ -75,7 +76,8 @@ def part_of_lead(
         sql = f"SELECT DISTINCT attributes ->> 'leadtrace.run_id' FROM {table} WHERE trace = ? AND {named}"  # noqa: S608
         known.update(run_id for (run_id,) in connection.execute(sql, (trace,)) if run_id)
     # What a run told before it knew its lead names the run alone.
-    of_runs = f"(lead IS NULL AND attributes ->> 'leadtrace.run_id' IN ({','.join('?' * len(known))}))"
+    of_runs = f"""(lead IS NULL AND attributes ->> 'leadtrace.run_id' IN ({",".join("?" * len(known))})
+                   AND attributes ->> 'leadtrace.lead_ids' IS NULL)"""
     named = f"({named} OR {of_runs})"
     spans: dict[bytes, int] = {}
     parents: list[bytes | None] = []
