@@ -224,6 +224,34 @@ def test_a_listing_that_hits_the_depth_says_so(newer: Recorded) -> None:
     assert said == []
 
 
+@pytest.mark.parametrize(("lines", "complete"), [(300, True), (3_000, False)])
+def test_one_line_of_a_batch_is_not_given_the_others_and_the_search_for_them_ends(
+    newer: Recorded, lines: int, complete: bool
+) -> None:
+    """Each line in a trace of its own under one run: a large run is looked through up to a bound, and that is said."""
+    began = NOW - 3_600_000_000_000
+    times = [began + number * 5_000_000 for number in range(lines)]
+
+    def batch(request: str) -> tuple[int, object]:
+        if "/api/v3/traces?" not in request:
+            return Recorded.answer(newer, request)
+        query = parse_qs(urlsplit(request).query)
+        low, high = query["query.startTimeMin"][0], query["query.startTimeMax"][0]
+        asked = json.loads(query["query.attributes"][0])
+        inside = [time_ns for time_ns in times if low <= _rfc3339(time_ns) <= high]
+        if "lead.id" in asked:
+            inside = [time_ns for time_ns in inside if asked["lead.id"] == f"lead_{time_ns}"]
+        found = inside[-int(query["query.searchDepth"][0]) :]
+        return 200, {"result": {"resourceSpans": [_resource_spans(time_ns, run="r1") for time_ns in found]}}
+
+    newer.answer = batch
+    found = store(newer).lead(f"lead_{times[7]}")
+    assert len(found.spans) <= 2
+    assert times[7] in {span.start_ns for span in found.spans}
+    assert (found.incomplete == []) is complete
+    assert len(newer.requests) < 40
+
+
 def _rfc3339(time_ns: int) -> str:
     from leadtrace.store.jaeger_http import _rfc3339 as made
 
@@ -250,14 +278,15 @@ def test_a_busy_minute_in_months_of_search_takes_few_questions(newer: Recorded) 
     assert len(newer.requests) < 5 * 400 / 20
 
 
-def _resource_spans(time_ns: int) -> dict:
+def _resource_spans(time_ns: int, **run: str) -> dict:
+    named = {"lead.id": f"lead_{time_ns}"} | {f"leadtrace.{key}_id": value for key, value in run.items()}
     span = {
         "traceId": f"{time_ns:032x}",
         "spanId": f"{time_ns:016x}",
         "name": "a flow",
         "startTimeUnixNano": str(time_ns),
         "endTimeUnixNano": str(time_ns + 1_000_000),
-        "attributes": [{"key": "lead.id", "value": {"stringValue": f"lead_{time_ns}"}}],
+        "attributes": [{"key": key, "value": {"stringValue": value}} for key, value in named.items()],
     }
     return {"scopeSpans": [{"spans": [span]}]}
 

@@ -36,6 +36,9 @@ _MOST_WINDOWS: Final = 256
 
 _NARROWEST_NS: Final = 1_000_000
 _MOST_RUNS: Final = 50
+_MOST_OF_RUN: Final = 1_000
+"""Traces of one run that are looked through: a batch that was handed over line by line has one per line."""
+
 _FLOW_ENDS: Final = {"flow.failed": "failed", "flow.cancelled": "cancelled", "flow.interrupted": "interrupted"}
 
 
@@ -81,7 +84,8 @@ class JaegerStore:
         traces = self._keep(self._find({"lead.id": lead_id}, incomplete, server), "lead.id", lead_id)
         runs = sorted({run for spans in traces.values() for run in _runs(spans, lead_id)})
         for run in runs[:_MOST_RUNS]:
-            traces |= self._keep(self._find({"leadtrace.run_id": run}, incomplete, server), "leadtrace.run_id", run)
+            found = self._find({"leadtrace.run_id": run}, incomplete, server, most=_MOST_OF_RUN)
+            traces |= _needed(self._keep(found, "leadtrace.run_id", run), run, lead_id)
         if len(runs) > _MOST_RUNS:
             incomplete.append(f"only {_MOST_RUNS} of the lead's {len(runs)} runs were followed into other traces")
         return _found(traces.values(), incomplete)
@@ -141,15 +145,19 @@ class JaegerStore:
         server: tuple[list[str], bool],
         since_ns: int = 0,
         until_ns: int = 0,
+        most: int = 0,
     ) -> Traces:
-        """Every trace with a span that has these attributes, over all services; `server` is what `services` said."""
+        """Every trace with a span that has these attributes, over all services; `server` is what `services` said.
+
+        Above `most` traces (0: no such bound) it stops, and says so.
+        """
         end = until_ns or self._now_ns() + _DAY_NS  # clocks of others may be ahead
         start = since_ns or end - (self._lookback_days + 1) * _DAY_NS
         services, older = server
         if services and not older:
             try:
                 return self._split(
-                    lambda lo, hi: self._api.search("", attributes, lo, hi, self._depth), start, end, incomplete
+                    lambda lo, hi: self._api.search("", attributes, lo, hi, self._depth), start, end, incomplete, most
                 )
             except SourceError as problem:
                 if problem.data.get("status") not in (400, 500, 501):
@@ -162,14 +170,21 @@ class JaegerStore:
             def ask(lo: int, hi: int, service: str = service) -> Traces:
                 return search(service, attributes, lo, hi, self._depth)
 
-            found |= self._split(ask, start, end, incomplete)
+            found |= self._split(ask, start, end, incomplete, most)
         return found
 
-    def _split(self, ask: Callable[[int, int], Traces], start: int, end: int, incomplete: list[str]) -> Traces:
+    def _split(
+        self, ask: Callable[[int, int], Traces], start: int, end: int, incomplete: list[str], most: int = 0
+    ) -> Traces:
         """All traces of a window: split as often as the answer is as large as it may be."""
         found: Traces = {}
         windows, asked = [(start, end)], 0
         while windows:
+            if most and len(found) >= most:
+                incomplete.append(
+                    f"a run of the lead may have more traces than the {len(found)} looked through for what it told of no lead"
+                )
+                break
             low, high = windows.pop()
             answer = self._ask(ask, low, high)
             asked += 1
@@ -213,6 +228,20 @@ def _middle(answer: Traces, low: int, high: int) -> int:
     within = ([span.start_ns for span in spans if low < span.start_ns < high] for spans in answer.values())
     starts = sorted(min(some) for some in within if some)
     return starts[len(starts) // 2] if starts else (low + high) // 2
+
+
+def _needed(traces: Traces, run: str, lead_id: str) -> Traces:
+    """Of a run's traces those where it names this lead, or none; and one of another lead, which shows that there are others."""
+    needed: Traces = {}
+    others: Traces = {}
+    for trace_id, spans in traces.items():
+        said = (each for span in spans for each in (span.attributes, *(event.attributes for event in span.events)))
+        named = [set(lead_ids_of(each)) for each in said if str(each.get("leadtrace.run_id", "")) == run]
+        if any(not leads or lead_id in leads for leads in named):
+            needed[trace_id] = spans
+        elif not others:
+            others[trace_id] = spans
+    return others | needed
 
 
 def _runs(spans: Iterable[SpanRecord], lead_id: str) -> Iterator[str]:
