@@ -422,3 +422,44 @@ def test_where_no_thread_can_be_started_any_more_the_closing_thread_sends(over_h
     sink.close(5)
     monkeypatch.undo()
     assert over_http.names("logs") == ["e.first", "e.last"]
+
+
+def test_what_is_kept_goes_to_whoever_takes_its_kind_and_never_over_the_wire(over_http, sink_to):
+    """In order, once, and not in what counts as queued."""
+    sink = sink_to(over_http.address)
+    receipts = [sink.keep("lead_event", b"sealed %d" % n) for n in range(3)]
+    sink.keep("other", b"x")
+    sink.append(LOGS, event("e.told"))
+    assert {(one.saved, one.why) for one in receipts} == {(False, "in memory")}
+    assert sink.take_kept("lead_event") == [b"sealed 0", b"sealed 1", b"sealed 2"]
+    assert sink.take_kept("lead_event") == []
+    assert sink.take_kept("other") == [b"x"]
+    assert sink.flush(10)
+    assert over_http.names("logs") == ["e.told"]
+    assert b"sealed" not in b"".join(one.body for one in over_http.asked)
+    assert (sink.stats.queued, sink.stats.dropped) == (0, 0)
+
+
+@pytest.mark.parametrize("bounds", [{"kept_capacity": 2}, {"kept_capacity_bytes": 16}])
+def test_what_is_kept_is_bounded_and_what_was_refused_is_told_once_there_is_room(over_http, sink_to, bounds):
+    """By number and by bytes; events are not in its way."""
+    told = []
+    sink = sink_to(over_http.address, on_loss=told.append, **bounds)
+    assert [sink.keep("lead_event", b"8 bytes.").why for _ in range(5)] == ["in memory"] * 2 + ["full"] * 3
+    assert sink.append(LOGS, event("e.told")).why == "in memory"
+    assert sink.stats.dropped == 3
+    assert len(sink.take_kept("lead_event")) == 2
+    assert [(one.kind, one.why, one.count) for one in told] == [("lead_event", "full", 3)]
+    assert sink.keep("lead_event", b"8 bytes.").why == "in memory"
+
+
+def test_what_is_kept_and_never_taken_is_counted_as_lost_at_the_end(over_http, sink_to, caplog):
+    """And what is kept after the end is refused."""
+    sink = sink_to(over_http.address)
+    sink.keep("lead_event", b"x")
+    sink.close(5)
+    assert sink.stats.dropped == 1
+    assert "1 kept records were not taken before the end and are lost" in caplog.text
+    assert sink.keep("lead_event", b"y").why == "closed"
+    assert sink.take_kept("lead_event") == []
+    assert sink.stats.dropped == 2

@@ -410,6 +410,9 @@ class FailingSink:
     def append(self, *_: object) -> Any:
         raise OSError("disk")
 
+    def keep(self, *_: object) -> Any:
+        raise OSError("disk")
+
     def flush(self, timeout_s: float) -> bool:
         return False
 

@@ -22,7 +22,7 @@ class RecordsDropped(Event, name="leadtrace.records.dropped", kind="failure", so
     count: int | None = field(default=None, unit="{record}", by="word", doc="How many.")
     reason: str | None = field(default=None, by="word", dimension=True, doc="Why (`full`, `closed`, `rejected` …).")
     signal: str | None = field(
-        default=None, by="word", dimension=True, values=("logs", "traces"), doc="What they were."
+        default=None, by="word", dimension=True, values=("logs", "traces", "lead_event"), doc="What they were."
     )
     first_at: int | None = field(default=None, unit="ns", by="word", measurement=False, doc="When the first was lost.")
     last_at: int | None = field(default=None, unit="ns", by="word", measurement=False, doc="When the last was lost.")

@@ -19,7 +19,8 @@ _MOST_KEPT_BYTES = 4 << 20
 class Lost:
     """A range of records that were refused for one reason; times are Unix nanoseconds."""
 
-    kind: Kind
+    kind: str
+    """`logs`, `traces`, or the kind of a record that was to be kept (`lead_event`)."""
     why: str
     count: int
     first_ns: int
@@ -62,9 +63,9 @@ class Losses:
         self.aside_count = 0
         self.aside: deque[SetAside] = deque(maxlen=_MOST_KEPT)
         self._aside_bytes = 0
-        self._untold: dict[tuple[Kind, str], Lost] = {}
+        self._untold: dict[tuple[str, str], Lost] = {}
 
-    def drop(self, kind: Kind, why: str, now_ns: int, count: int = 1) -> None:
+    def drop(self, kind: str, why: str, now_ns: int, count: int = 1) -> None:
         self.dropped += count
         before = self._untold.get((kind, why))
         if before is None:

@@ -72,11 +72,12 @@ class _Lane:
 
 
 class MemorySink:
-    """A `Sink` that keeps records in memory until `transport` has delivered them.
+    """A `Sink` that holds records in memory until `transport` has delivered them.
 
     `resource` is the encoded head that all requests share. `capacity` and `capacity_bytes` bound what waits; `batch`
-    and `batch_bytes` a request; `interval_s` is how long a record waits for others to go with. `on_loss` is told, on the
-    sending thread, what was refused once there is room again.
+    and `batch_bytes` a request; `kept_capacity` and `kept_capacity_bytes` what is kept and not yet taken. `interval_s` is
+    how long a record waits for others to go with. `on_loss` is told, on the sending thread, what was refused once there
+    is room again.
     """
 
     def __init__(
@@ -90,12 +91,15 @@ class MemorySink:
         batch_bytes: int = 1 << 20,
         interval_s: float = 0.2,
         on_loss: Callable[[Lost], None] | None = None,
+        kept_capacity: int = 10_000,
+        kept_capacity_bytes: int = 16 << 20,
         exit_s: float = EXIT_S,
     ) -> None:
         self.resource = resource
         self.on_loss = on_loss
         self._transport = transport
         self._capacity, self._capacity_bytes = capacity, capacity_bytes
+        self._kept_capacity, self._kept_capacity_bytes = kept_capacity, kept_capacity_bytes
         self._batch, self._batch_bytes, self._interval_s = batch, batch_bytes, interval_s
         self._lanes: dict[Kind, _Lane] = {kind: _Lane(kind) for kind in sorted(transport.kinds)}
         self._closing = self._closed = self._retired = False
@@ -111,6 +115,8 @@ class MemorySink:
         self._last_error = ""
         self._warned: set[str] = set()
         self._losses = Losses()
+        self._kept: dict[str, deque[bytes]] = {}
+        self._kept_count = self._kept_bytes = 0
         self._give_up_at: float | None = None
         self._patient = True
 
@@ -145,6 +151,30 @@ class MemorySink:
             if lane.thread is None:
                 self._start(lane)
         return _IN_MEMORY
+
+    def keep(self, kind: str, content: bytes) -> Receipt:
+        """Hold one record for whoever takes that kind in this process (`take_kept`); refused where there is no room."""
+        with self._lock:
+            if self._closed:
+                self._losses.drop(kind, "closed", time.time_ns())
+                return _CLOSED
+            if self._kept_count >= self._kept_capacity or self._kept_bytes + len(content) > self._kept_capacity_bytes:
+                self._losses.drop(kind, "full", time.time_ns())
+                return _FULL
+            self._kept.setdefault(kind, deque()).append(content)
+            self._kept_count += 1
+            self._kept_bytes += len(content)
+        return _IN_MEMORY
+
+    def take_kept(self, kind: str) -> list[bytes]:
+        """What was kept of that kind, in order; it is the caller's from here on."""
+        with self._lock:
+            found = self._kept.pop(kind, None) or ()
+            self._kept_count -= len(found)
+            self._kept_bytes -= sum(map(len, found))
+        if found:
+            self._tell_losses()
+        return list(found)
 
     def _start(self, lane: _Lane) -> None:
         lane.thread = threading.Thread(target=self._run, args=(lane,), name=f"leadtrace-{lane.kind}", daemon=True)
@@ -212,6 +242,10 @@ class MemorySink:
                     lane.queue.clear()
                     lane.queued_bytes = 0
                 lane.wake.put(None)
+            for kind, waiting in self._kept.items():
+                self._losses.drop(kind, "closed", time.time_ns(), len(waiting))
+            untaken, self._kept_count, self._kept_bytes = self._kept_count, 0, 0
+            self._kept.clear()
         for thread in threads:
             thread.join(0.2 if left else 1.0)  # one that waits for a receiver is left behind: it is a daemon
         if not any(thread.is_alive() for thread in threads):
@@ -220,6 +254,8 @@ class MemorySink:
             _log.warning(
                 "leadtrace: %d records were not delivered before the end (%s)", left, self._last_error or "slow"
             )
+        if untaken:
+            _log.warning("leadtrace: %d kept records were not taken before the end and are lost", untaken)
         _living.discard(self)
 
     def retire(self) -> None:

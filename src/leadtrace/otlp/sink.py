@@ -1,4 +1,4 @@
-"""The one seam of the writing side: `Sink.append(signal, record) -> Receipt`.
+"""The one seam of the writing side: `Sink.append(signal, record) -> Receipt`, and `keep` for what OTLP never carries.
 
 `emit` makes a record's identity and bytes once and hands them here; a bounded memory sink takes them today, the journal
 on disk tomorrow, a test's list in `capture()`. Whoever appends never learns which.
@@ -57,6 +57,14 @@ class Sink(Protocol):
 
     def append(self, signal: Signal, record: bytes) -> Receipt:
         """Take one framed record of that signal; the answer says whether it is safe, and if not why."""
+        ...
+
+    def keep(self, kind: str, content: bytes) -> Receipt:
+        """Take one record that never goes over OTLP: `content` is its maker's own (`lead_event`: an encrypted payload).
+
+        On disk before this returns where there is a journal (`saved`); whoever imports that kind takes it from there, at
+        least once. As `append`, it never raises for storage, and any thread may call it.
+        """
         ...
 
     def flush(self, timeout_s: float) -> bool:

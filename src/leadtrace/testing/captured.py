@@ -53,10 +53,21 @@ class _Kept:
 
     def __init__(self) -> None:
         self.records: list[tuple[Signal, bytes]] = []
+        self.kept: list[tuple[str, bytes]] = []
 
     def append(self, signal: Signal, record: bytes) -> Receipt:
         self.records.append((signal, record))
         return Receipt("", False, "captured")
+
+    def keep(self, kind: str, content: bytes) -> Receipt:
+        self.kept.append((kind, content))
+        return Receipt("", False, "captured")
+
+    def take_kept(self, kind: str) -> list[bytes]:
+        """What was kept of that kind, in order; it is the caller's from here on."""
+        found = [content for one, content in self.kept if one == kind]
+        self.kept = [(one, content) for one, content in self.kept if one != kind]
+        return found
 
     def flush(self, timeout_s: float) -> bool:  # noqa: ARG002 - a sink that has nothing to wait for
         return True
