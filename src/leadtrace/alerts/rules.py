@@ -112,6 +112,8 @@ class Rule:
 class Absence(Rule):
     """No leads of a group for `window` of its opening time. A group that was never seen alarms as well."""
 
+    severity: Severity = "high"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TooFew(Rule):
@@ -130,6 +132,8 @@ class ErrorSpike(Rule):
     """More failures among a group's ends than chance explains: `factor` times its normal share at least, and less probable
     than `probability`; or more than the share `above`, whatever is normal."""
 
+    min_sample: int = 20
+
     probability: float = 0.001
     factor: float = 2.0
     above: float | None = None
@@ -139,6 +143,8 @@ class ErrorSpike(Rule):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnhancementDegraded(Rule):
     """An enhancement fails more (as `error_spike`), or its `quantile` of durations is `slower` times the normal one."""
+
+    min_sample: int = 20
 
     probability: float = 0.001
     factor: float = 2.0
@@ -152,6 +158,8 @@ class EnhancementDegraded(Rule):
 class Slowdown(Rule):
     """The `quantile` of a group's durations is `factor` times its normal one, or more than `above_ms`."""
 
+    min_sample: int = 20
+
     quantile: float = 0.95
     factor: float = 2.0
     above_ms: float | None = None
@@ -162,6 +170,8 @@ class Slowdown(Rule):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity(Rule):
     """A resource's use, as a share of its declared maximum, is above `above` on the window's mean (or each sample)."""
+
+    window_ns: int = 10 * MINUTE
 
     above: float = 0.9
     resources: tuple[str, ...] = ()
@@ -175,6 +185,10 @@ class Capacity(Rule):
 class HealthState(Rule):
     """The health of a service is in one of `states`."""
 
+    window_ns: int = 0
+    """How long a state that was told stands; 0: until another is told."""
+    severity: Severity = "critical"
+
     states: tuple[str, ...] = ("crisis",)
     services: tuple[str, ...] = ()
     """Empty: every one that ever told its health."""
@@ -185,6 +199,8 @@ class Budget(Rule):
     """More than `above` is at risk: expected minus observed leads, each at the group's `value_per_lead`, or `spend_per_hour`
     for the opening time without a lead. What is missing must also be less probable than `probability`."""
 
+    severity: Severity = "high"
+
     above: Decimal = Decimal(0)
     probability: float = 0.01
     history_ns: int = 8 * 7 * DAY
@@ -194,6 +210,8 @@ class Budget(Rule):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expiry(Rule):
     """A declared credential ends, or a periodic error is due again, within `before`."""
+
+    severity: Severity = "low"
 
     before_ns: int = 14 * DAY
     credentials: tuple[str, ...] = ()

@@ -7,7 +7,8 @@
     lead_id = "arg.lead.id"
 
 Keywords are those of the word in Python. A string that reads as a reference (`arg.lead.id`, `result[0].name`) is one. The
-file is a wish, not a program: what is wrong in it is warned about and left out, and never stops the host.
+file is a wish, not a program: what is wrong in it is warned about and left out, and never stops the host. The rules of
+alerts may stand in the same file, under `[alerts]`: those the reading side reads.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def apply_file(path: str | os.PathLike[str] | None = None) -> list[Instrumented]
         _warn(where, f"it is not TOML: {problem}")
         return []
     for key in content:
-        if key != "instrument":
+        if key not in ("instrument", "alerts"):
             _warn(where, f"it has {key!r}, which nothing reads; words stand under [[instrument]]")
     entries = content.get("instrument", [])
     if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):

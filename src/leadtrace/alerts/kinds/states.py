@@ -44,6 +44,8 @@ def health_state(rule: HealthState, view: View) -> Verdict:
     point = series.last_before(view.seen_ns) if series is not None else None
     if point is None:
         return unknown("its health was never told")
+    if rule.window_ns and point.last_ns < view.seen_ns - rule.window_ns:
+        return unknown(f"its health was not told for {span_text(rule.window_ns)}")
     return Verdict(
         point.text in rule.states,
         f"its health is {point.text}",
