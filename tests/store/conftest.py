@@ -56,19 +56,28 @@ class _ThreadServer(uvicorn.Server):
 
 
 @contextlib.contextmanager
+def serving(below: Source | str) -> Iterator[str]:
+    """The reading API over a source, or over the embedded store at a path; gives its address."""
+    source = EmbeddedStore.open(below) if isinstance(below, str) else below
+    config = uvicorn.Config(web_app(source, lambda: ""), port=0, log_config=None, lifespan="off")
+    server = _ThreadServer(config)
+    server.ready = threading.Event()
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    assert server.ready.wait(10)
+    yield f"http://127.0.0.1:{server.port}"
+    server.should_exit = True
+    thread.join(10)
+    if source is not below:
+        source.close()
+
+
+@contextlib.contextmanager
 def _served(folder: Path, spans: Sequence[SpanRecord], events: Sequence[EventRecord]) -> Iterator[Source]:
-    with _embedded(folder, spans, events) as below:
-        config = uvicorn.Config(web_app(below, lambda: ""), port=0, log_config=None, lifespan="off")
-        server = _ThreadServer(config)
-        server.ready = threading.Event()
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        assert server.ready.wait(10)
-        source = ServedStore(f"http://127.0.0.1:{server.port}")
+    with _embedded(folder, spans, events) as below, serving(below) as url:
+        source = ServedStore(url)
         yield source
         source.close()
-        server.should_exit = True
-        thread.join(10)
 
 
 SOURCES: dict[str, Opening] = {"embedded": _embedded, "served": _served}

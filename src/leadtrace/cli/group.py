@@ -21,6 +21,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "lead": ("leadtrace.cli.lead:lead", "One lead's timeline."),
     "leads": ("leadtrace.cli.leads:leads", "Find leads."),
     "events": ("leadtrace.cli.events:events", "List or follow events."),
+    "report": (
+        "leadtrace.cli.report:report",
+        "Questions of all leads: how often, what fails, what it costs and earns.",
+    ),
     "serve": ("leadtrace.cli.serve:serve", "OTLP in, an embedded store, the reading API."),
     "demo": ("leadtrace.cli.demo:demo", "The example pipeline and its timelines, in one command."),
     "catalogue": ("leadtrace.cli.catalogue:catalogue", "What may be emitted."),

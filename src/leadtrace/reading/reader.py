@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from leadtrace.errors import NotFoundError, SettingsError
 from leadtrace.store.interface import EventFilter, LeadFilter
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from leadtrace.analysis.model import Report
     from leadtrace.otlp.records import EventRecord
     from leadtrace.query.model import Timeline
     from leadtrace.settings import Settings
@@ -158,6 +159,20 @@ class Reader:
         return self.source.leads(
             LeadFilter(since_ns, until_ns, self._tenant(tenant), state, outcome, contains, limit, note)
         )
+
+    def report(self, name: str, **options: object) -> Report[Any]:
+        """The answer of one analysis, typed: `reader.report("frequency", over="day").rows`.
+
+        `options` are those of all (`since_ns`, `until_ns`, `tenant`, `limit`) and the analysis's own, as the page of reports
+        lists them. Raises `SettingsError` for a report or an option that is not there.
+        """
+        from leadtrace.analysis.answer import answer
+        from leadtrace.analysis.options import checked
+        from leadtrace.analysis.registry import analysis
+
+        asked = analysis(name)
+        given = {"tenant": self.tenant, "now_ns": time.time_ns()} | options
+        return answer(self.source, asked, checked(name, asked.options, given))
 
     def get_trace_events(self, trace_id: str) -> list[EventRecord]:
         """All events of one trace in the order of time. Raises `NotFoundError` where the source does not know it."""

@@ -24,12 +24,15 @@ from leadtrace.store.append import Appended, Appender
 from leadtrace.store.file import WriteLock, connect_reader, connect_writer, plainly
 from leadtrace.store.interface import EventFilter, Found, Holds, LeadFilter, LeadRow
 from leadtrace.store.large_traces import another_lead_of_run, is_large, part_of_lead, traces_of_run
+from leadtrace.store.relations.on_rows import RowEngine, RowRelations
 from leadtrace.store.rows import event_of, id_bytes, span_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     import apsw
+
+    from leadtrace.store.relations.interface import Relations, Slice
 
 __all__ = ["EmbeddedStore"]
 
@@ -240,6 +243,18 @@ class EmbeddedStore:
             ):
                 near.update((one, None) for (one,) in connection.execute(sql, values))
         return next(iter(get_close_matches(lead_id, near, 1)), "")
+
+    @contextlib.contextmanager
+    def relations(self, part: Slice) -> Iterator[Relations]:
+        """The records as relations for SQL, of the state that the store is in now."""
+        if self._closed:
+            raise SourceError(f"the store {self.path} has been closed")
+        with plainly(self.path):
+            engine = RowEngine(connect_reader(self.path))
+            try:
+                yield RowRelations(engine, self, part)
+            finally:
+                engine.close()
 
     # --- pieces of an answer ------------------------------------------------------------------------------------------
 

@@ -13,12 +13,12 @@ from urllib.parse import urlencode
 import orjson
 import urllib3
 
-from leadtrace.errors import OtlpError, SourceError
+from leadtrace.errors import OtlpError, SettingsError, SourceError
 from leadtrace.otlp.plain import event_from_plain, span_from_plain
 from leadtrace.store.interface import EventFilter, Found, Holds, LeadFilter, LeadRow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from leadtrace.otlp.records import EventRecord
 
@@ -27,6 +27,8 @@ __all__ = ["ServedStore"]
 _T = TypeVar("_T")
 
 _TIMEOUT: Final = urllib3.Timeout(connect=5, read=60)
+_REPORT_TIMEOUT: Final = urllib3.Timeout(connect=5, read=600)
+_LONGEST_ADDRESS: Final = 4_000  # what is longer is posted
 
 
 class ServedStore:
@@ -86,6 +88,18 @@ class ServedStore:
         response = self._ask("nearest", {"lead_id": lead_id, "tenant": tenant})
         return str(_loads(response.data, self._url)["lead_id"])
 
+    def report(self, name: str, options: Sequence[tuple[str, str]]) -> Mapping[str, Any]:
+        """A report as JSON, worked out by the server. Raises SettingsError for one that it does not know."""
+        pairs = [("name", name), *options]
+        if sum(len(text) for _, text in pairs) > _LONGEST_ADDRESS:
+            response = self._ask("report", {}, posted=orjson.dumps(pairs))
+        else:
+            asked: dict[str, list[str]] = {}
+            for key, text in pairs:
+                asked.setdefault(key, []).append(text)
+            response = self._ask("report", asked)
+        return _loads(response.data, self._url)
+
     def _found(self, asked: Mapping[str, object]) -> Found:
         found = Found()
         for line in self._lines("records", asked):
@@ -127,11 +141,16 @@ class ServedStore:
             response.release_conn()
         raise SourceError(f"{self._url} broke off its answer", do="ask again")
 
-    def _ask(self, what: str, asked: Mapping[str, object]) -> urllib3.BaseHTTPResponse:
+    def _ask(self, what: str, asked: Mapping[str, object], posted: bytes | None = None) -> urllib3.BaseHTTPResponse:
         query = urlencode({key: one for key, one in asked.items() if one is not None}, doseq=True)
         try:
             response = self._pool.request(
-                "GET", f"{self._url}/api/v1/{what}?{query}", headers=self._headers, preload_content=False
+                "GET" if posted is None else "POST",
+                f"{self._url}/api/v1/{what}?{query}",
+                body=posted,
+                headers=self._headers,
+                preload_content=False,
+                timeout=_REPORT_TIMEOUT if what == "report" else _TIMEOUT,
             )
         except (urllib3.exceptions.HTTPError, ValueError) as cause:
             raise SourceError(
@@ -143,6 +162,8 @@ class ServedStore:
         response.close()
         if response.status in (401, 403):
             raise SourceError(f"{self._url} refuses to answer: {_words(told)}", do="set LEADTRACE_TOKEN to its token")
+        if response.status == 400 and what == "report":
+            raise SettingsError(_words(told))
         raise SourceError(f"{self._url} answers {response.status}: {_words(told)}")
 
 

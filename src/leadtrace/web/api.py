@@ -6,6 +6,7 @@
     GET /api/v1/leads?since_ns=…&until_ns=…&tenant=…&state=…&outcome=…&contains=…&limit=…
     GET /api/v1/nearest?lead_id=…[&tenant=…]   {"lead_id": …}
     GET /api/v1/timeline?lead_id=…[&tenant=…]  the timeline, as `leadtrace lead --json` prints it
+    GET /api/v1/report?name=…&option=…         a report, as `leadtrace report NAME --json` prints it; POST for long options
 
 The first three answer JSON Lines, one record each (`{"span": …}`, `{"event": …}`, `{"lead": …}`), the last line is
 `{"end": …}`: an answer without it was cut short. Errors are `{"error": …}` with the status, or as the last line.
@@ -13,25 +14,29 @@ The first three answer JSON Lines, one record each (`{"span": …}`, `{"event": 
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import time
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from leadtrace.errors import LeadtraceError, NotFoundError
+from leadtrace.errors import LeadtraceError, NotFoundError, SettingsError
 from leadtrace.otlp.plain import event_to_plain, span_to_plain
 from leadtrace.store.interface import EventFilter, Found, LeadFilter, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from starlette.requests import Request
 
 __all__ = ["api_routes"]
 
 _CHUNK: Final = 64 << 10
+_LARGEST_QUESTION: Final = 8 << 20
+"""Of a posted one, in bytes: options that hold a file's content."""
 
 
 class _UsageError(LeadtraceError):
@@ -85,14 +90,51 @@ def api_routes(source: Source) -> list[Route]:
             raise _UsageError("lead_id is needed")
         return _json(timeline_of(source, lead_id, _tenant(request)).as_json())
 
+    def report(request: Request) -> Response:
+        return _report(source, request.query_params.multi_items())
+
+    async def posted_report(request: Request) -> Response:
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > _LARGEST_QUESTION:
+                return _json({"error": f"a question has at most {_LARGEST_QUESTION:,} bytes"}, 413)
+        return await run_in_threadpool(_answering(lambda _: _report(source, _pairs(body))), request)
+
     answers: dict[str, Callable[[Request], Response]] = {
         "records": records,
         "events": events,
         "leads": leads,
         "nearest": nearest,
         "timeline": timeline,
+        "report": report,
     }
-    return [Route(f"/api/v1/{name}", _answering(answer), methods=["GET"]) for name, answer in answers.items()]
+    return [
+        *(Route(f"/api/v1/{name}", _answering(answer), methods=["GET"]) for name, answer in answers.items()),
+        Route("/api/v1/report", posted_report, methods=["POST"]),
+    ]
+
+
+def _pairs(body: bytes) -> list[tuple[str, str]]:
+    """The pairs of text that a posted question is."""
+    try:
+        return [(str(name), str(text)) for name, text in orjson.loads(body)]
+    except (ValueError, TypeError) as cause:
+        raise _UsageError("a question is a JSON list of pairs: name and text") from cause
+
+
+def _report(source: Source, pairs: Sequence[tuple[str, str]]) -> Response:
+    """One analysis, run here, where the records are."""
+    from leadtrace.analysis.answer import answer
+    from leadtrace.analysis.options import options_from_texts
+    from leadtrace.analysis.registry import analysis
+
+    name = next((text for key, text in pairs if key == "name"), "")
+    asked = analysis(name)
+    options = options_from_texts(name, asked.options, [one for one in pairs if one[0] != "name"])
+    if not options.now_ns:
+        options = replace(options, now_ns=time.time_ns())
+    return _json(answer(source, asked, options).as_json())
 
 
 def _answering(answer: Callable[[Request], Response]) -> Callable[[Request], Response]:
@@ -101,7 +143,7 @@ def _answering(answer: Callable[[Request], Response]) -> Callable[[Request], Res
     def endpoint(request: Request) -> Response:
         try:
             return answer(request)
-        except _UsageError as cause:
+        except (_UsageError, SettingsError) as cause:
             return _json({"error": str(cause)}, 400)
         except NotFoundError as cause:
             return _json({"error": str(cause)}, 404)

@@ -1,0 +1,58 @@
+"""Which reports there are: a line each. `leadtrace report NAME`, `Reader.report(name)` and the reading API find them here.
+
+A new analysis is a file beside this one that declares an `Analysis`, and a line below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from leadtrace.analysis.model import Report, Row
+from leadtrace.analysis.options import Options
+from leadtrace.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from leadtrace.store.relations.interface import Relations
+
+__all__ = ["REPORTS", "Analysis", "analysis"]
+
+REPORTS: Final[Mapping[str, tuple[str, str]]] = {
+    "frequency": ("leadtrace.analysis.frequency:FREQUENCY", "Events by name, kind, flow and time."),
+}
+"""Where each analysis is and what it answers: told here, so that listing them imports none."""
+
+O = TypeVar("O", bound=Options)  # noqa: E741 - it stands for options
+R = TypeVar("R", bound=Row)
+
+
+@dataclass(slots=True, frozen=True)
+class Analysis(Generic[O, R]):
+    """One question: what may be asked, what comes back, and who answers it."""
+
+    name: str
+    run: Callable[[Relations, O], Report[R]]
+    """A pure function of the relations and the options, whose `now_ns` is the moment."""
+    options: type[O]
+    rows: tuple[type[R], ...]
+    """The sorts of row; one, or several that each name their `section`."""
+    traces_suffice: bool = True
+    """Whether spans with their span events are enough for it: then it runs on what was fetched from Jaeger too."""
+    hidden: tuple[str, ...] = ()
+    """Fields of rows that the table leaves out, JSON and Python do not."""
+
+
+def analysis(name: str) -> Analysis[Any, Any]:
+    """The analysis of that name. Raises `SettingsError` where there is none."""
+    if name not in REPORTS:
+        near = get_close_matches(name, list(REPORTS), n=1)
+        raise SettingsError(
+            f"no report {name!r}" + (f"; did you mean {near[0]}?" if near else ""), reports=", ".join(REPORTS)
+        )
+    module, _, attribute = REPORTS[name][0].partition(":")
+    found: Analysis[Any, Any] = getattr(import_module(module), attribute)
+    return found

@@ -1,0 +1,133 @@
+"""A report as tables: a column per field of its rows, each value as a person reads it."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from leadtrace.analysis.model import Rate, Row
+from leadtrace.cli.options import width
+from leadtrace.query.printable import cut, duration, moment, plain, value, width_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from leadtrace.analysis.model import Report
+
+__all__ = ["print_report"]
+
+_LONGEST = 48
+"""Of one cell; what is longer is cut, JSON has it whole."""
+
+
+def print_report(found: Report[Any]) -> None:
+    """Print what the answer is about, then a table for each sort of row, then what must be known to read it."""
+    click.echo(_head(found))
+    sorts = list(dict.fromkeys(type(one) for one in found.rows))
+    for sort in sorts:
+        click.echo()
+        if sort.section:
+            click.echo(sort.section)
+        _print_table([one for one in found.rows if type(one) is sort], _hidden(found.report))
+    if not found.rows:
+        click.echo("nothing to tell")
+    if found.notes:
+        click.echo()
+    for note in found.notes:
+        click.echo(f"· {plain(note)}")
+
+
+def _hidden(report: str) -> frozenset[str]:
+    from leadtrace.analysis.registry import analysis
+
+    return frozenset(analysis(report).hidden)
+
+
+def _head(found: Report[Any]) -> str:
+    since, until = found.window.since_ns, found.window.until_ns
+    window = " ".join([f"from {moment(since)}"] * bool(since) + [f"until {moment(until)}"] * bool(until))
+    counts = ", ".join(f"{number:,} {plain(what.replace('_', ' '))}" for what, number in found.sample.counts.items())
+    return f"{found.report}, {window or 'all time'}: {counts}"
+
+
+def _print_table(rows: Sequence[Row], hidden: frozenset[str]) -> None:
+    names = [one.name for one in dataclasses.fields(rows[0]) if one.name not in hidden]  # type: ignore[arg-type]
+    # A column in which no row says anything is not shown; nor is a currency that stands beside each of its amounts.
+    shown = [name for name in names if any(getattr(one, name) not in (None, "", ()) for one in rows)]
+    cells = [[_cell(name, getattr(one, name), one) for name in shown] for one in rows]
+    heads = [_heading(name) for name in shown]
+    right = [all(_is_number(getattr(one, name)) for one in rows) for name in shown]
+    if sys.stdout.isatty():
+        _print_rich(heads, cells, right)
+        return
+    widths = [max(width_of(text) for text in column) for column in zip(heads, *cells, strict=True)]
+    room = width()
+    while sum(widths) + 2 * (len(widths) - 1) > room and max(widths) > 8:
+        widths[widths.index(max(widths))] -= 1
+    for line in [heads, *cells]:
+        click.echo(_line(line, widths, right))
+
+
+def _print_rich(heads: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head, to_the_right in zip(heads, right, strict=True):
+        table.add_column(head, justify="right" if to_the_right else "left", overflow="ellipsis")
+    for row in cells:
+        table.add_row(*(Text(one) for one in row))
+    Console(width=width(), highlight=False).print(table)
+
+
+def _line(texts: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+    parts = []
+    for text, room, to_the_right in zip(texts, widths, right, strict=True):
+        short = cut(text, room)
+        space = " " * (room - width_of(short))
+        parts.append(space + short if to_the_right else short + space)
+    return "  ".join(parts).rstrip()
+
+
+def _heading(name: str) -> str:
+    return name.removesuffix("_ns").removesuffix("_ms").replace("_", " ")
+
+
+def _is_number(found: object) -> bool:
+    return found is None or (isinstance(found, (int, float, Decimal, Rate)) and not isinstance(found, bool))
+
+
+def _cell(name: str, found: Any, row: Row) -> str:
+    """One value: times as moments, durations with their unit, money with its currency, a share with what it is of."""
+    if found is None or found == "":
+        return ""
+    if isinstance(found, Rate):
+        return f"{found.numerator:,} of {found.denominator:,}" if found.value is None else _share(found)
+    if isinstance(found, Decimal):
+        return f"{found:,f}"
+    if name.endswith("_ns"):
+        return moment(found).removesuffix(".000 UTC").removesuffix(" 00:00:00")
+    if name.endswith("_ms"):
+        return duration(found)
+    if isinstance(found, bool):
+        return value(found)
+    if isinstance(found, int):
+        return f"{found:,}"
+    if isinstance(found, float):
+        return f"{found:,.4g}"
+    if isinstance(found, tuple):
+        return cut(", ".join(_cell("", one, row) for one in found), _LONGEST)
+    if dataclasses.is_dataclass(found):
+        told = ((one.name, _cell(one.name, getattr(found, one.name), row)) for one in dataclasses.fields(found))
+        return cut(", ".join(f"{_heading(key)} {text}" for key, text in told if text), _LONGEST)
+    return cut(plain(str(found)), _LONGEST)
+
+
+def _share(rate: Rate) -> str:
+    assert rate.value is not None
+    return f"{rate.value:.1%} of {rate.denominator:,}"

@@ -1,0 +1,89 @@
+"""What every engine promises that answers SQL over recorded leads.
+
+An analysis is one text of SQL over four relations, in the subset that every engine runs unchanged: counts and sums of CASE,
+joins, window functions, integer nanoseconds, money as integer micro-units. Ratios, Decimal and quantiles are made in Python
+of what it returns. docs/reports.md lists the columns.
+
+    lead_events   one row per event in the slice: its time within the window, its tenant the asked one
+    lead_spans    one row per span that begins within the window
+    lead_runs     one row per run of the tenant, whenever it was: what events inside a flow do not carry (flow, source …)
+    lead_shared   which leads a record names that serves several (`leadtrace.lead_ids`), a row each
+
+`all_events` and `all_spans` are the same without the window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from leadtrace.store.interface import Source
+
+__all__ = ["Answering", "Parameters", "Relational", "Relations", "Row", "Slice"]
+
+Row: TypeAlias = "tuple[Any, ...]"
+Parameters: TypeAlias = "Mapping[str, str | int | float | None]"
+
+
+@dataclass(slots=True, frozen=True)
+class Slice:
+    """Which records the relations hold. Times are Unix nanoseconds, 0 where open; the end is not included."""
+
+    since_ns: int = 0
+    until_ns: int = 0
+    tenant: str | None = None
+    """None: any tenant; '': records that carry none."""
+
+
+class Relations(Protocol):
+    """Recorded leads as relations, of one state of the source: later arrivals change nothing while it is open.
+
+    For one thread at a time. Raises `SourceError` where the source cannot be read.
+    """
+
+    @property
+    def part(self) -> Slice: ...
+
+    @property
+    def source(self) -> Source:
+        """Where the records are, for timelines of single leads."""
+        ...
+
+    @property
+    def incomplete(self) -> Sequence[str]:
+        """Why answers may lack something, in sentences; empty when they are whole."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What else is to be said of answers from here, such as what would make them faster."""
+        ...
+
+    def query(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
+        """The rows of one SELECT. Parameters stand in it as `$name`. Every text column of the relations is '' where absent,
+        every number NULL; order what you want ordered by columns that are not NULL, because engines differ there."""
+        ...
+
+    def within(self, since_ns: int = 0, until_ns: int = 0) -> Relations:
+        """The same records in another window, the tenant as before: the period before this one, or all time."""
+        ...
+
+
+@runtime_checkable
+class Relational(Protocol):
+    """A source that hands out its records as relations."""
+
+    def relations(self, part: Slice) -> AbstractContextManager[Relations]: ...
+
+
+@runtime_checkable
+class Answering(Protocol):
+    """A source behind which somebody else runs the analyses: a served store."""
+
+    def report(self, name: str, options: Sequence[tuple[str, str]]) -> Mapping[str, Any]:
+        """The report as JSON, its options as pairs of text."""
+        ...

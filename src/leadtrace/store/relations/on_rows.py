@@ -1,0 +1,193 @@
+"""The relations over SQLite: temporary views on a connection that only reads, so that the file is not changed.
+
+A view's column costs nothing unless a query names it. `views/*.sql` are the texts; `{facts}` and `{text NAME}` in them become
+what takes attributes out of their JSON, made from the one table of `facts`.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from leadtrace.store.relations.facts import FACTS, LARGEST_AMOUNT, Fact
+from leadtrace.store.relations.interface import Slice
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import apsw
+
+    from leadtrace.store.interface import Source
+    from leadtrace.store.relations.interface import Parameters, Row
+
+__all__ = ["RowEngine", "RowRelations", "quoted", "read_view", "used_parameters"]
+
+_PARAMETER: Final = re.compile(r"\$([a-z_][a-z0-9_]*)")
+_TEXT: Final = re.compile(r"\{text ([a-z0-9_.]+)\}")
+_VIEWS: Final = ("all_events", "all_spans", "lead_events", "lead_spans", "lead_runs", "lead_shared")
+_CURRENCY: Final = next(one for one in FACTS if one.name == "currency_said")
+
+
+def read_view(name: str) -> str:
+    """The text of one of `views/*.sql`."""
+    return (importlib.resources.files("leadtrace.store.relations") / "views" / f"{name}.sql").read_text()
+
+
+def used_parameters(sql: str, parameters: Parameters | None) -> dict[str, str | int | float | None]:
+    """Those parameters that the text names; raises KeyError where it names one that is not given."""
+    given = parameters or {}
+    return {name: given[name] for name in _PARAMETER.findall(sql)}
+
+
+def quoted(text: str) -> str:
+    """A text as SQL writes it."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+class RowEngine:
+    """One connection whose transaction is the state that all answers are of; `close` ends it."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._part: Slice | None = None
+        connection.execute("BEGIN")
+        connection.execute(
+            "CREATE TEMP TABLE processes "
+            "(resource INTEGER PRIMARY KEY, service TEXT, service_version TEXT, instance TEXT, host TEXT, environment TEXT)"
+        )
+        connection.execute(f"INSERT INTO temp.processes\n{_filled('processes', 'r', '1')}")
+        _describe_kinds(connection)
+
+    def run(self, part: Slice, sql: str, parameters: Parameters | None) -> list[Row]:
+        """The rows of a query over the relations of that part."""
+        if part != self._part:
+            self._make_views(part)
+        return self._connection.execute(sql, used_parameters(sql, parameters)).fetchall()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _make_views(self, part: Slice) -> None:
+        for name in _VIEWS:
+            self._connection.execute(f"DROP VIEW IF EXISTS temp.{name}")
+            self._connection.execute(f"CREATE TEMP VIEW {name} AS\n{_view(name, part)}")
+        self._part = part
+
+
+class RowRelations:
+    """`Relations` over one `RowEngine`."""
+
+    def __init__(
+        self,
+        engine: RowEngine,
+        source: Source,
+        part: Slice,
+        incomplete: Sequence[str] = (),
+        notes: Sequence[str] = (),
+    ) -> None:
+        self._engine = engine
+        self._source = source
+        self._part = part
+        self._incomplete = incomplete
+        self._notes = notes
+
+    @property
+    def part(self) -> Slice:
+        return self._part
+
+    @property
+    def source(self) -> Source:
+        return self._source
+
+    @property
+    def incomplete(self) -> Sequence[str]:
+        return self._incomplete
+
+    @property
+    def notes(self) -> Sequence[str]:
+        return self._notes
+
+    def query(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
+        return self._engine.run(self._part, sql, parameters)
+
+    def within(self, since_ns: int = 0, until_ns: int = 0) -> RowRelations:
+        part = Slice(since_ns, until_ns, self._part.tenant)
+        return RowRelations(self._engine, self._source, part, self._incomplete, self._notes)
+
+
+def _describe_kinds(connection: apsw.Connection) -> None:
+    """What the catalogue says of events that do not say their kind themselves."""
+    from leadtrace import catalogue
+
+    connection.execute("CREATE TEMP TABLE known_kinds (text_id INTEGER PRIMARY KEY, kind TEXT)")
+    known = [
+        (number, str(spec.kind))
+        for number, name in connection.execute("SELECT text_id, text FROM main.texts").fetchall()
+        if (spec := catalogue.get(str(name))) is not None
+    ]
+    connection.executemany("INSERT INTO temp.known_kinds VALUES (?, ?)", known)
+
+
+def _view(name: str, part: Slice) -> str:
+    alias = "s" if name.endswith("spans") else "e"
+    time = "start_ns" if alias == "s" else "time_ns"
+    among = []
+    if name in ("lead_events", "lead_spans"):
+        among += [f"{alias}.{time} >= {part.since_ns}"] * bool(part.since_ns)
+        among += [f"{alias}.{time} < {part.until_ns}"] * bool(part.until_ns)
+    # Within a window its index finds the records; that of a name would find those of all time.
+    by_time = "+" * bool(among)
+    if part.tenant == "":
+        among.append(f"{alias}.tenant IS NULL")
+    elif part.tenant is not None:
+        among.append(f"{alias}.tenant = (SELECT text_id FROM main.texts WHERE text = {quoted(part.tenant)})")  # noqa: S608
+    file = {"lead_events": "all_events", "lead_spans": "all_spans"}.get(name, name)
+    return _filled(file, alias, " AND ".join(among) or "1", by_time)
+
+
+def _filled(file: str, alias: str, among: str, by_time: str = "") -> str:
+    attributes = f"{alias}.attributes"
+    text = read_view(file)
+    if "{facts}" in text:
+        text = text.replace("{facts}", _facts(attributes))
+        text = text.replace("{currency}", _expression(_CURRENCY, attributes))
+    text = _TEXT.sub(lambda found: _expression(Fact("", "text", (found[1],), ""), attributes), text)
+    return text.replace("{by_time}", by_time).replace("{among}", among)
+
+
+@cache
+def _facts(attributes: str) -> str:
+    return ",\n  ".join(f"{_expression(one, attributes)} AS {one.name}" for one in FACTS)
+
+
+def _expression(fact: Fact, attributes: str) -> str:
+    """A fact as SQLite takes it out of the attributes' JSON."""
+    parts = [_taken(fact.sort, attributes, quoted(f"$.{orjson.dumps(one).decode()}")) for one in fact.attributes]
+    if fact.sort in ("text", "list"):
+        parts.append("''")
+    return parts[0] if len(parts) == 1 else f"coalesce({', '.join(parts)})"
+
+
+def _taken(sort: str, attributes: str, path: str) -> str:
+    kind, value, raw = f"json_type({attributes}, {path})", f"{attributes} ->> {path}", f"{attributes} -> {path}"
+    match sort:
+        case "text":
+            return f"CASE {kind} WHEN 'text' THEN nullif({value}, '') WHEN 'integer' THEN {raw} END"
+        case "list":
+            return f"CASE {kind} WHEN 'array' THEN {raw} END"
+        case "whole":
+            return f"CASE {kind} WHEN 'integer' THEN CAST({value} AS INTEGER) END"
+        case "number":
+            return f"CASE {kind} WHEN 'real' THEN {value} WHEN 'integer' THEN CAST({value} AS REAL) END"
+        case "flag":
+            return f"CASE {kind} WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"
+    told = f"CAST({value} AS REAL)"
+    number = f"CASE WHEN abs({told}) < {LARGEST_AMOUNT!r} THEN CAST(round({told} * 1000000.0) AS INTEGER) END"
+    as_text = (
+        f"CASE WHEN json_valid({value}) THEN CASE WHEN json_type({value}) IN ('real', 'integer') THEN {number} END END"
+    )
+    return f"CASE {kind} WHEN 'real' THEN {number} WHEN 'integer' THEN {number} WHEN 'text' THEN {as_text} END"

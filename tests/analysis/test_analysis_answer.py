@@ -1,0 +1,125 @@
+"""Reports through every way to ask: Python, the command line, a running server; the answer is the same."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import jsonschema
+import pytest
+from click.testing import CliRunner
+
+import leadtrace
+from leadtrace.analysis.registry import REPORTS, analysis
+from leadtrace.cli import main
+from leadtrace.errors import SettingsError
+from leadtrace.reading import Reader
+from leadtrace.store.interface import Holds
+
+_spec = importlib.util.spec_from_file_location("store_conftest", Path(__file__).parents[1] / "store" / "conftest.py")
+assert _spec is not None
+assert _spec.loader is not None
+store_conftest = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(store_conftest)
+
+
+@pytest.fixture(scope="module")
+def served(traffic_path: str) -> Iterator[str]:
+    """A running server over the traffic's store."""
+    with store_conftest.serving(traffic_path) as url:
+        yield url
+
+
+def test_a_server_gives_the_same_typed_report_as_the_store(served: str, reader: Reader) -> None:
+    with leadtrace.open(served) as remote:
+        for options in ({}, {"over": "day", "by": "flow"}, {"flow": "Home Insurance", "limit": 2}, {"tenant": ""}):
+            assert remote.report("frequency", now_ns=5, **options) == reader.report("frequency", now_ns=5, **options)
+
+
+def test_an_option_too_long_for_an_address_is_posted(served: str) -> None:
+    with leadtrace.open(served) as remote:
+        found = remote.report("frequency", flow="x" * 10_000)
+    assert (found.rows, found.sample["events_of_flow"]) == ((), 0)
+
+
+def test_a_server_refuses_what_the_store_refuses(served: str) -> None:
+    from leadtrace.store.served import ServedStore
+
+    remote = ServedStore(served)
+    with pytest.raises(SettingsError, match="over of the report frequency cannot be 'week'"):
+        remote.report("frequency", [("over", "week")])
+    with pytest.raises(SettingsError, match="no report 'x'"):
+        remote.report("x", [])
+    with pytest.raises(SettingsError, match="since_ns of the report frequency is int"):
+        remote.report("frequency", [("since_ns", "soon")])
+    remote.close()
+
+
+def test_a_source_of_traces_only_is_refused_where_events_are_needed(reader: Reader, monkeypatch) -> None:
+    from dataclasses import replace
+
+    from leadtrace.analysis.answer import answer
+
+    asked = replace(analysis("frequency"), traces_suffice=False)
+    monkeypatch.setattr(type(reader.source), "holds", Holds(logs=False))
+    with pytest.raises(SettingsError, match="needs events"):
+        answer(reader.source, asked, asked.options())
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    done = CliRunner().invoke(main, ["report", *arguments])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_without_a_name_the_reports_are_listed() -> None:
+    code, out, _ = run()
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == list(REPORTS)
+    lines = [json.loads(line) for line in run("--json")[1].splitlines()]
+    assert lines == [{"report": name, "answers": what} for name, (_, what) in REPORTS.items()]
+
+
+def test_the_table_is_plain_in_a_pipe_and_says_what_it_is_about(traffic_path: str, traffic) -> None:
+    code, out, err = run("frequency", "--from", traffic_path, "--limit", "2")
+    assert (code, err) == (0, "")
+    (first, one), (second, two) = traffic.truth.names.most_common(2)
+    total = len(traffic.events)
+    assert out == (
+        f"frequency, all time: {total:,} events, 600 leads\n\n"
+        f"name                kind     events  leads            share\n"
+        f"{first}  start     {one:,}    {leads_of(traffic, first)}  {one / total:.1%} of {total:,}\n"
+        f"{second}  success   {two:,}    {leads_of(traffic, second)}  {two / total:.1%} of {total:,}\n\n"
+        f"· {len(traffic.truth.names) - 2} more rows, left out by the limit\n"
+    )
+
+
+def leads_of(traffic, name: str) -> int:
+    return len({one.lead_id for one in traffic.events if one.name == name})
+
+
+def test_json_is_one_object_in_the_published_form(traffic_path: str, served: str, reader: Reader) -> None:
+    wanted = json.loads((Path(__file__).parents[2] / "docs/schemas/output-report.schema.json").read_text())
+    for source in (traffic_path, served):
+        code, out, _ = run("frequency", "--from", source, "--json", "--over", "hour")
+        assert code == 0
+        found = json.loads(out)
+        jsonschema.validate(found, wanted)
+        assert found == reader.report("frequency", over="hour").as_json()
+
+
+def test_an_answer_without_rows_is_exit_code_1(traffic_path: str) -> None:
+    code, out, _ = run("frequency", "--from", traffic_path, "--tenant", "nobody")
+    assert (code, out) == (1, "frequency, all time: 0 events, 0 leads\nnothing to tell\n")
+
+
+def test_wrong_usage_is_one_line_that_names_what_there_is(traffic_path: str) -> None:
+    assert run("frequenzy") == (
+        2,
+        "",
+        "leadtrace report: no report 'frequenzy'; did you mean frequency?; see leadtrace report --help\n",
+    )
+    code, _, err = run("frequency", "--over", "week", "--from", traffic_path)
+    assert (code, err.count("\n")) == (2, 1)
+    assert run("frequency", "--from", "/nowhere/store.db")[0] == 3
