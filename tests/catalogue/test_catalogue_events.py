@@ -25,6 +25,7 @@ SPECS = own_events()
 NAMED_BY_THE_SOURCES = """
 enhancement.success enhancement.failed flow.completed error.occurred
 lead.event.received lead.event.saved lead.event.sent lead.event.failed lead.event.quarantined
+alert.fired alert.resolved alert.acknowledged alert.checked
 operation.started operation.completed operation.failed ai.initialization ai.model.selected ai.model.switched
 ai.model.upgraded ai.response.generated ai.completion.ready ai.error.occurred customer.query.received
 customer.query.processed customer.query.completed user.login.attempted user.login.succeeded user.login.failed
@@ -44,6 +45,7 @@ leadtrace.records.dropped circuit.opened circuit.half_opened circuit.closed
 """.split()  # noqa: SIM905 - as above
 
 KINDS = {
+    "alert": "alert.fired alert.resolved alert.acknowledged alert.checked",
     "start": "flow.started operation.started enhancement.started delivery.started api.call.attempted user.login.attempted",
     "success": "enhancement.success operation.completed delivery.accepted api.call.succeeded validation.passed "
     "rule.satisfied user.login.succeeded",
@@ -61,10 +63,16 @@ KINDS = {
 NO_LEAD = """
 dispatch.pool_exhausted policy.adapter_resting policy.ramp_cap policy.sub_cap policy.min_gap health.state_changed
 health.external_signal record.quarantined leadtrace.handler.failed leadtrace.records.dropped circuit.opened
-circuit.half_opened circuit.closed
+circuit.half_opened circuit.closed alert.fired alert.resolved alert.acknowledged alert.checked
 """.split()  # noqa: SIM905 - as above
 
 ATTRIBUTES = {
+    "alert.fired": "alert.id alert.rule alert.group alert.began_at alert.observed alert.expected alert.runbook "
+    "alert.money_at_risk",
+    "alert.resolved": "alert.id alert.rule alert.group alert.began_at alert.ended_at alert.duration_ms alert.observed "
+    "alert.expected alert.runbook alert.money_at_risk",
+    "alert.acknowledged": "alert.id alert.rule alert.group alert.by alert.note",
+    "alert.checked": "alert.id alert.rule alert.group alert.item alert.result alert.side",
     "enhancement.success": "enhancement.step_id enhancement.name enhancement.service enhancement.position "
     "enhancement.outcome enhancement.duration_ms enhancement.data_appended.* enhancement.cost enhancement.cost_avoided "
     "enhancement.currency enhancement.cache_hit enhancement.metadata.api_version enhancement.metadata.response_size "
@@ -147,7 +155,7 @@ template.spintax_error template.spintax_warning enrollment.paused_pin_unavailabl
 
 
 def test_every_event_of_the_sources_and_every_one_that_they_imply_is_declared_and_no_other() -> None:
-    """Those of the journal, capacity, health, alerts and circuits come with the parts that emit them."""
+    """Those of the journal, capacity and health come with the parts that emit them."""
     assert sorted(SPECS) == sorted(NAMED_BY_THE_SOURCES + IMPLIED)
 
 

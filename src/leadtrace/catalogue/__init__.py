@@ -36,6 +36,7 @@ _FAMILIES = (
     "trouble",
     "lead",
     "lead_events",
+    "alerting",
     "signals",
     "circuit",
     "ai",
