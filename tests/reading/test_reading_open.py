@@ -9,7 +9,7 @@ import pytest
 
 import leadtrace
 from leadtrace.errors import NotFoundError, SettingsError, SourceError
-from leadtrace.otlp.records import EventRecord, Resource
+from leadtrace.otlp.records import EventRecord, Resource, SpanRecord
 from leadtrace.otlp.redact import Redactor
 from leadtrace.store.embedded import EmbeddedStore
 
@@ -110,3 +110,24 @@ def test_without_a_url_the_environment_says_where(path: Path, monkeypatch: pytes
     monkeypatch.setenv("LEADTRACE_FROM", str(path))
     with leadtrace.open(tenant="north") as reader:
         assert [one.lead_id for one in reader.leads()] == [Redactor(KEY, tenant="north").lead_id("jane@example.com")]
+
+
+def test_a_lead_is_found_across_a_rotation_of_the_key_as_one(path: Path) -> None:
+    """What was recorded before and after under two hashes is one timeline, one list and one stream of events."""
+    from leadtrace.otlp.keyfile import load_key, rotate_key
+
+    rotate_key(path.parent / "key")
+    hashed = Redactor(load_key(path.parent / "key")).lead_id("jane@example.com")
+    writer = EmbeddedStore.open(path, write=True)
+    span = SpanRecord("0b22" + "0" * 28, "b" * 16, "check", BEGAN, BEGAN + 9, attributes={"lead.id": hashed})
+    writer.append([span], [_event(6, "lead.accepted", hashed), _event(7, "lead.archived", "lead_1")])
+    writer.close()
+    with leadtrace.open(str(path)) as reader:
+        story = reader.timeline("jane@example.com")
+        assert [one.name for one in story.entries] == ["check", "lead.received", "lead.accepted"]
+        assert {one.attributes["lead.id"] for one in story.entries} == {hashed}
+        assert [one.name for one in reader.events(lead_id="Jane@Example.com")] == ["lead.received", "lead.accepted"]
+        assert [one.name for one in reader.events(lead_id="jane@example.com", limit=1)] == ["lead.received"]
+        assert len(reader.find_events(lead_id="jane@example.com", event_name="lead.accepted")) == 1
+        followed = reader.follow(reader.filter(lead_id="jane@example.com"))
+        assert [next(followed).name, next(followed).name] == ["lead.received", "lead.accepted"]

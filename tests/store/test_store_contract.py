@@ -219,3 +219,11 @@ def test_a_source_says_what_it_holds(source):
         True,
         "",
     )
+
+
+def test_a_source_says_which_numbers_of_each_process_it_holds(source):
+    """As runs, with the times at their ends and who it was; events without a number are in none."""
+    [held] = source.sequences()
+    assert (held.boot, held.held.runs, held.erased.runs) == (uid(1)[:16], ((1, 3),), ())
+    assert (held.service, held.pid) == ("pipeline", 7)
+    assert held.times == {1: START, 3: START + 3 * SECOND}

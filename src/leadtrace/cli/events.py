@@ -62,7 +62,7 @@ def events(
             limit=limit or 0,
             note=say,
         )
-        found = reader.follow(which) if follow else reader.source.events(which)
+        found = reader.follow(which) if follow else reader.united.events(which)
         try:
             shown = show(found, as_json, limit or 0)
         except KeyboardInterrupt:

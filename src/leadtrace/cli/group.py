@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "serve": ("leadtrace.cli.serve:serve", "OTLP in, an embedded store, the reading API."),
     "demo": ("leadtrace.cli.demo:demo", "The example pipeline and its timelines, in one command."),
     "catalogue": ("leadtrace.cli.catalogue:catalogue", "What may be emitted."),
+    "key": ("leadtrace.cli.key:key", "The keys of the hashes that stand for personal data."),
     "check": ("leadtrace.cli.check:check", "Whether code and names keep to the words and the catalogue."),
 }
 """Where each command is, and what it is for: told here, so that `--help` imports none of them."""

@@ -32,7 +32,7 @@ def lead(lead_id: str, from_: str | None, tenant: str | None, as_json: bool, htm
     with open_reader(from_, tenant=tenant) as reader:
         which = reader.filter(lead_id=lead_id)
         # Before the timeline is read: what arrives meanwhile is then told by either, and by none twice.
-        arrived = max((event.arrival for event in reader.source.events(which)), default=0) if follow else 0
+        arrived = max((event.arrival for event in reader.united.events(which)), default=0) if follow else 0
         found = reader.timeline(lead_id)
         if html is not None:
             from leadtrace.query.page import page

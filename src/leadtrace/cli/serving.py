@@ -20,6 +20,7 @@ from leadtrace.receiver.otlp_http import otlp_routes
 from leadtrace.store.embedded import EmbeddedStore
 from leadtrace.web.app import web_app
 from leadtrace.web.connection import Connection
+from leadtrace.web.erasing import erase_route
 from leadtrace.web.guard import Guard
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ async def serve_until_stopped(host: str, grpc_port: int, http_port: int, path: P
     store = EmbeddedStore.open(path, write=True)
     try:
         intake = Intake(store)
-        app = web_app(store, lambda: prometheus(intake, store.size()), otlp_routes(intake))
+        app = web_app(store, lambda: prometheus(intake, store.size()), [*otlp_routes(intake), erase_route(store)])
         config = uvicorn.Config(
             Guard(app, host, token, intake.refuse),
             http=Connection,

@@ -28,7 +28,7 @@ from leadtrace.otlp.personal import Sort, personal_names, personal_values, plain
 if TYPE_CHECKING:
     from leadtrace.catalogue.model import EventSpec, FieldSpec
 
-__all__ = ["Redactor"]
+__all__ = ["Redactor", "recorded_ids"]
 
 _hashed = re.compile(r"(?:phone|email|name|personal|text)#[0-9a-f]{16}").fullmatch
 _id = re.compile(
@@ -315,3 +315,13 @@ def _whole_word(text: str) -> str:
     if any(one > "\u2e7f" for one in text):
         return re.escape(text)
     return rf"(?:(?<![^\W_])|(?<=%[0-9A-Fa-f]{{2}})){re.escape(text)}(?![^\W_])"
+
+
+def recorded_ids(lead_id: str, keys: Iterable[bytes], tenant: str = "") -> list[str]:
+    """Every id under which that lead may have been recorded, the current key's first: one unless it is a contact.
+
+    `keys` is a ring (`load_keys`). Without a key a contact is answered as it is.
+    """
+    if is_contact(lead_id) is None:
+        return [lead_id]
+    return list(dict.fromkeys(Redactor(key, tenant=tenant).lead_id(lead_id) for key in keys)) or [lead_id]

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from leadtrace.errors import NotFoundError, SettingsError
+from leadtrace.reading.united import UnitedSource
 from leadtrace.store.interface import EventFilter, LeadFilter
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Reader:
 
     def __init__(self, source: Source, settings: Settings, tenant: str | None = None) -> None:
         self.source = source
+        self.united = UnitedSource(source)
         self.tenant = tenant
         self._settings = settings
 
@@ -60,7 +62,7 @@ class Reader:
 
         tenant = self._tenant(tenant)
         recorded = self.lead_id_as_recorded(lead_id, tenant)
-        found = timeline(self.source, recorded, tenant, time.time_ns())
+        found = timeline(self.united, recorded, tenant, time.time_ns())
         if not found.entries:
             raise self._unknown("lead", lead_id, self.source.nearest(recorded, tenant))
         return found
@@ -81,7 +83,7 @@ class Reader:
 
         `note` is called with a sentence for each reason why the answer may lack something.
         """
-        return self.source.events(
+        return self.united.events(
             self.filter(
                 *names,
                 lead_id=lead_id,
@@ -137,7 +139,7 @@ class Reader:
         after = which.after_arrival
         while not stop.is_set():
             fresh = False
-            for event in self.source.events(replace(which, after_arrival=after, limit=0)):
+            for event in self.united.events(replace(which, after_arrival=after, limit=0)):
                 after, fresh = max(after, event.arrival), True
                 yield event
             if not fresh:
@@ -207,21 +209,25 @@ class Reader:
     def lead_id_as_recorded(self, lead_id: str, tenant: str | None = None) -> str:
         """What the writing side recorded for this id: itself, or a hash where as a whole it is a phone or an e-mail.
 
-        That needs the writer's key (`LEADTRACE_KEY`); without the file the id is looked for as it is.
+        That needs the writer's key (`LEADTRACE_KEY`); without the file the id is looked for as it is. After a rotation
+        there is a hash for each key of the ring: this is the current one's, under which records of all of them are told.
         """
+        return self.united.unite(self.lead_ids_as_recorded(lead_id, tenant))
+
+    def lead_ids_as_recorded(self, lead_id: str, tenant: str | None = None) -> list[str]:
+        """Every id under which the writing side may have recorded this one, by each key of the ring."""
         from leadtrace.otlp.contacts import is_contact
 
         if is_contact(lead_id) is None:
-            return lead_id
-        from leadtrace.otlp.keyfile import load_key
-        from leadtrace.otlp.redact import Redactor
+            return [lead_id]
+        from leadtrace.otlp.keyfile import load_keys
+        from leadtrace.otlp.redact import recorded_ids
 
-        tenant = self._settings.tenant if tenant is None else tenant
         try:
-            key = load_key(self._settings.key, create=False)
+            keys = load_keys(self._settings.key, create=False)
         except SettingsError:
-            return lead_id
-        return Redactor(key, tenant=tenant).lead_id(lead_id)
+            return [lead_id]
+        return recorded_ids(lead_id, keys, self._settings.tenant if tenant is None else tenant)
 
     def _tenant(self, tenant: str | None) -> str | None:
         return self.tenant if tenant is None else tenant

@@ -17,6 +17,7 @@ _OUTCOMES: Final = {
     "repeated": "there already",
     "replaced": "spans that replaced their unfinished form",
     "set_aside": "set aside because another record has their identity",
+    "erased": "turned away because they name a lead that was erased",
 }
 
 

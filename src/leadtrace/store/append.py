@@ -4,6 +4,7 @@
            same ids, unfinished ────► replaced by the later one
            same ids, equal ─────────► nothing
            same ids, other content ─► set aside, with its events that bring no uid
+    any    of an erased lead ────────► turned away; what names others too stays for them
     event  new ─────────────────────► stored
            its other half is there ─► united (a log record and the span event of one uid)
            the same half again ─────► nothing, or set aside where it says something else
@@ -33,6 +34,7 @@ from leadtrace.store.rows import (
     uid_of,
 )
 from leadtrace.store.summaries import summarise_leads
+from leadtrace.store.tombstones import Tombstones, add_erased
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -99,6 +101,8 @@ class Appended:
     replaced: int = 0
     """Spans that took the place of their unfinished form."""
     set_aside: int = 0
+    erased: int = 0
+    """Records turned away, because a lead that they name was erased."""
 
     def add(self, other: Appended) -> None:
         self.stored += other.stored
@@ -106,6 +110,7 @@ class Appended:
         self.repeated += other.repeated
         self.replaced += other.replaced
         self.set_aside += other.set_aside
+        self.erased += other.erased
 
 
 class Appender:
@@ -113,10 +118,12 @@ class Appender:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        self._forget()
+        self.tombstones = Tombstones(connection)
+        self.forget()
         self._arrival: int = connection.execute("SELECT value FROM counters WHERE name = 'arrival'").get
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Forget which numbers texts, traces, resources and scopes have: rows behind them may be gone."""
         self._texts: dict[str, int] = {}
         self._traces: dict[tuple[bytes, str], int] = {}
         self._resources: dict[bytes, int] = {}
@@ -127,13 +134,16 @@ class Appender:
         before = self._arrival
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            told = _Batch(self).store(spans, events)
+            sifted = self.tombstones.sift(spans, events)
+            told = _Batch(self).store(sifted.spans, sifted.events)
+            told.erased = sifted.erased
+            add_erased(self._connection, sifted.numbers)
             self._connection.execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:  # a full disk ends it by itself
                 self._connection.execute("ROLLBACK")
             self._arrival = before
-            self._forget()
+            self.forget()
             raise
         finally:
             for remembered in (self._texts, self._traces, self._resources, self._scopes):

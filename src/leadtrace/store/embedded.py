@@ -7,6 +7,8 @@ What it promises:
 - **Readers.** Any number of processes and threads read beside the writer without waiting for it. Each answer is read in
   short pieces, so that the write-ahead log can be folded back into the file while somebody reads for hours.
 - **One writer.** A second one is refused at once (`StoreLockedError`).
+- **Erasure.** `erase` removes a lead's records from rows, indexes, free pages and log, keeps which numbers of events those
+  were, and turns away what still arrives of that lead. Everything else goes on meanwhile, but for short waits.
 """
 
 from __future__ import annotations
@@ -21,17 +23,22 @@ from leadtrace.errors import SourceError
 from leadtrace.otlp.plain import loads_attributes
 from leadtrace.otlp.records import EventRecord, Resource, Scope, SpanRecord, lead_ids_of
 from leadtrace.store.append import Appended, Appender
-from leadtrace.store.file import WriteLock, connect_reader, connect_writer, plainly
+from leadtrace.store.clean import Needles, fold, longer_ids, replace_mentions, rewrite, search
+from leadtrace.store.erase import erase_rows
+from leadtrace.store.file import WriteLock, beside, connect_reader, connect_writer, plainly
 from leadtrace.store.interface import EventFilter, Found, Holds, LeadFilter, LeadRow
 from leadtrace.store.large_traces import another_lead_of_run, is_large, part_of_lead, traces_of_run
 from leadtrace.store.relations.on_rows import RowEngine, RowRelations
 from leadtrace.store.rows import event_of, id_bytes, span_of
+from leadtrace.store.sequences import held_of, next_boot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     import apsw
 
+    from leadtrace.otlp.ledger import Held
+    from leadtrace.store.erased import Erased
     from leadtrace.store.relations.interface import Relations, Slice
 
 __all__ = ["EmbeddedStore"]
@@ -121,9 +128,54 @@ class EmbeddedStore:
                 raise SourceError(f"the store {self.path} is not open for writing")
             return self._appender.append(spans, events)
 
+    def erase(self, lead_ids: Sequence[str], tenant: str | None = None) -> Erased:
+        """Remove a lead, recorded under those ids, and turn away what still arrives of it; `tenant` None is any.
+
+        What could not be made sure of is in the answer's `left`: asked again, it goes on from there. Raises SourceError
+        where the store is not open for writing, or cannot be written; nothing is removed then.
+        """
+        with self._erasing() as (writer, appender):
+            longer = longer_ids(writer, lead_ids)
+            told = erase_rows(writer, appender.tombstones, lead_ids, tenant)
+            told.store = self.path.name
+            old = not writer.execute("SELECT value FROM counters WHERE name = 'overwrites'").get
+            if old:  # written by a leadtrace that did not overwrite
+                rewrite(writer)
+                told.rewritten = True
+            folded = fold(writer)
+        needles = Needles(lead_ids, longer)
+        found, told.searched_bytes = search(self.path, needles)  # while others write: an erased lead comes no more
+        if found and folded:
+            with self._erasing() as (writer, _):
+                told.changed += replace_mentions(writer, needles)
+                folded = fold(writer)
+            found, told.searched_bytes = search(self.path, needles)
+        if found and folded and not told.rewritten:
+            with self._erasing() as (writer, _):
+                rewrite(writer)
+                folded = fold(writer)
+            told.rewritten = True
+            found, told.searched_bytes = search(self.path, needles)
+        if not folded:
+            told.left.append("the write-ahead log could not be emptied, because somebody reads the store: ask again")
+        elif found:
+            told.left.append("an id of the lead is still in the store's file, as a part of a longer word")
+        return told
+
+    @contextlib.contextmanager
+    def _erasing(self) -> Iterator[tuple[apsw.Connection, Appender]]:
+        """The writer, for as long as nobody appends; what it remembers of rows is forgotten afterwards."""
+        with self._appending, plainly(self.path):
+            if self._writer is None or self._appender is None:
+                raise SourceError(f"the store {self.path} is not open for writing")
+            try:
+                yield self._writer, self._appender
+            finally:
+                self._appender.forget()
+
     def size(self) -> int:
         """How many bytes the store takes on the disk, its log included."""
-        files = (self.path.with_name(self.path.name + suffix) for suffix in ("", "-wal"))
+        files = (beside(self.path, suffix) for suffix in ("", "-wal"))
         return sum(one.stat().st_size for one in files if one.exists())
 
     def counts(self) -> dict[str, int]:
@@ -255,6 +307,16 @@ class EmbeddedStore:
                 yield RowRelations(engine, self, part)
             finally:
                 engine.close()
+
+    def sequences(self) -> Iterator[Held]:
+        boot: int | None = None
+        while True:
+            with self._reading() as connection:
+                boot = next_boot(connection, boot)
+            if boot is None:
+                return
+            if (held := held_of(self._reading, boot)) is not None:
+                yield held
 
     # --- pieces of an answer ------------------------------------------------------------------------------------------
 

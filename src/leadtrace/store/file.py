@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["WriteLock", "connect_reader", "connect_writer", "plainly"]
+__all__ = ["WriteLock", "beside", "connect_reader", "connect_writer", "plainly"]
 
 APPLICATION_ID: Final = 0x4C54_5243  # "LTRC", in the header of the file
 _LEAST_SQLITE: Final = (3, 51, 3)
@@ -34,6 +34,11 @@ _DAMAGED: Final = (
     "stop whatever writes it; the file and its -wal are untouched, keep a copy of both; "
     "`sqlite3 FILE .recover` saves what can be read; with the file moved away `leadtrace serve` begins a new one"
 )
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """The file that SQLite, or we, keep beside a store: its log (`-wal`), the log's index (`-shm`), the lock (`.lock`)."""
+    return path.with_name(path.name + suffix)
 
 
 @contextlib.contextmanager
@@ -65,7 +70,7 @@ class WriteLock:
     """The right to write a store: an advisory lock on `PATH.lock` that the kernel drops with the process."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path.with_name(path.name + ".lock")
+        self._path = beside(path, ".lock")
         try:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as cause:
@@ -110,6 +115,7 @@ def connect_writer(path: Path) -> apsw.Connection:
         connection.pragma("journal_size_limit", 64 << 20)
         connection.pragma("wal_autocheckpoint", 2_000)
         connection.pragma("temp_store", "memory")
+        connection.pragma("secure_delete", "on")  # what is deleted is overwritten where it lay: see clean
         _migrate(connection, path)
     return connection
 
@@ -148,7 +154,7 @@ def _check_file(path: Path, must_be_ours: bool) -> None:
         ) from None
     except OSError as cause:
         raise SourceError(f"the store {path} cannot be read", cause=cause.strerror or str(cause)) from cause
-    wal = path.with_name(path.name + "-wal")
+    wal = beside(path, "-wal")
     if not header and (not must_be_ours or wal.exists()):
         return  # made a moment ago: its first pages are still in the log
     if len(header) < 100 or not header.startswith(_HEADER):

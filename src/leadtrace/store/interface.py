@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from leadtrace.otlp.ledger import Held
     from leadtrace.otlp.records import EventRecord, SpanRecord
 
 __all__ = ["EventFilter", "Found", "Holds", "LeadFilter", "LeadRow", "Source"]
@@ -126,6 +127,13 @@ class Source(Protocol):
 
     def nearest(self, lead_id: str, tenant: str | None = None) -> str:
         """The known lead id most like this one, '' where none is: for the sentence after a typing mistake."""
+        ...
+
+    def sequences(self) -> Iterator[Held]:
+        """For each process that numbers its events (`log.record.uid`) which numbers are there, and which were erased.
+
+        Raises SourceError where a source cannot tell.
+        """
         ...
 
     def close(self) -> None: ...

@@ -21,6 +21,7 @@ from leadtrace.store.jaeger_http import JaegerApi
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from leadtrace.otlp.ledger import Held
     from leadtrace.otlp.records import EventRecord, SpanRecord
     from leadtrace.store.interface import EventFilter, LeadFilter
     from leadtrace.store.jaeger_http import Traces
@@ -113,6 +114,12 @@ class JaegerStore:
             (one for one in found.events if _fits_event(one, which)), key=lambda one: (one.time_ns, one.uid, one.index)
         )
         yield from events[: which.limit or None]
+
+    def sequences(self) -> Iterator[Held]:
+        raise SourceError(
+            "Jaeger cannot say which events it holds: it answers to a depth, and knows neither log events nor erased ones",
+            do="compare with the store of `leadtrace serve`",
+        )
 
     def _listed(self, which: EventFilter | LeadFilter) -> Found:
         """All that Jaeger has between two times, as far as it says."""

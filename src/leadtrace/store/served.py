@@ -14,7 +14,9 @@ import orjson
 import urllib3
 
 from leadtrace.errors import OtlpError, SettingsError, SourceError
+from leadtrace.otlp.ledger import Held
 from leadtrace.otlp.plain import event_from_plain, span_from_plain
+from leadtrace.store.erased import Erased
 from leadtrace.store.interface import EventFilter, Found, Holds, LeadFilter, LeadRow
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ __all__ = ["ServedStore"]
 _T = TypeVar("_T")
 
 _TIMEOUT: Final = urllib3.Timeout(connect=5, read=60)
+_ERASE_TIMEOUT: Final = urllib3.Timeout(connect=5, read=900)  # every byte of the store is searched
 _REPORT_TIMEOUT: Final = urllib3.Timeout(connect=5, read=600)
 _LONGEST_ADDRESS: Final = 4_000  # what is longer is posted
 
@@ -100,6 +103,16 @@ class ServedStore:
             response = self._ask("report", asked)
         return _loads(response.data, self._url)
 
+    def sequences(self) -> Iterator[Held]:
+        for line in self._lines("sequences", {}):
+            yield self._read(line, "process", Held.from_json)
+
+    def erase(self, lead_ids: Sequence[str], tenant: str | None = None) -> Erased:
+        """Have the server remove a lead from its store; see `EmbeddedStore.erase`."""
+        asked = orjson.dumps({"lead_ids": list(lead_ids), "tenant": tenant})
+        response = self._send("POST", "erase", "", asked, _ERASE_TIMEOUT)
+        return self._read({"erased": _loads(response.data, self._url)}, "erased", Erased.from_json)
+
     def _found(self, asked: Mapping[str, object]) -> Found:
         found = Found()
         for line in self._lines("records", asked):
@@ -114,7 +127,7 @@ class ServedStore:
     def _read(self, line: Mapping[str, Any], what: str, read: Callable[[Any], _T]) -> _T:
         try:
             return read(line[what])
-        except (OtlpError, KeyError, TypeError, AttributeError) as cause:
+        except (OtlpError, KeyError, TypeError, ValueError, AttributeError) as cause:
             raise SourceError(f"{self._url} does not answer as leadtrace does", cause=cause) from cause
 
     def _lines(self, what: str, asked: Mapping[str, object]) -> Iterator[dict[str, Any]]:
@@ -143,14 +156,17 @@ class ServedStore:
 
     def _ask(self, what: str, asked: Mapping[str, object], posted: bytes | None = None) -> urllib3.BaseHTTPResponse:
         query = urlencode({key: one for key, one in asked.items() if one is not None}, doseq=True)
+        method, timeout = "GET" if posted is None else "POST", _REPORT_TIMEOUT if what == "report" else _TIMEOUT
+        return self._send(method, what, f"?{query}", posted, timeout)
+
+    def _send(
+        self, method: str, what: str, query: str, body: bytes | None, timeout: urllib3.Timeout
+    ) -> urllib3.BaseHTTPResponse:
+        url = f"{self._url}/api/v1/{what}{query}"
+        headers = {**self._headers, "Content-Type": "application/json"} if body else self._headers
         try:
             response = self._pool.request(
-                "GET" if posted is None else "POST",
-                f"{self._url}/api/v1/{what}?{query}",
-                body=posted,
-                headers=self._headers,
-                preload_content=False,
-                timeout=_REPORT_TIMEOUT if what == "report" else _TIMEOUT,
+                method, url, body=body, headers=headers, timeout=timeout, preload_content=False
             )
         except (urllib3.exceptions.HTTPError, ValueError) as cause:
             raise SourceError(

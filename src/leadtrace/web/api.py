@@ -5,10 +5,11 @@
     GET /api/v1/events?name=…&kind=…&lead_id=…&trace_id=…&tenant=…&since_ns=…&until_ns=…&after_arrival=…&limit=…
     GET /api/v1/leads?since_ns=…&until_ns=…&tenant=…&state=…&outcome=…&contains=…&limit=…
     GET /api/v1/nearest?lead_id=…[&tenant=…]   {"lead_id": …}
+    GET /api/v1/sequences                      {"process": …}: which numbers of each process's events are there, or erased
     GET /api/v1/timeline?lead_id=…[&tenant=…]  the timeline, as `leadtrace lead --json` prints it
     GET /api/v1/report?name=…&option=…         a report, as `leadtrace report NAME --json` prints it; POST for long options
 
-The first three answer JSON Lines, one record each (`{"span": …}`, `{"event": …}`, `{"lead": …}`), the last line is
+Records, events, leads and sequences answer JSON Lines, one record each (`{"span": …}`, `{"event": …}` …), the last line is
 `{"end": …}`: an answer without it was cut short. Errors are `{"error": …}` with the status, or as the last line.
 """
 
@@ -82,6 +83,9 @@ def api_routes(source: Source) -> list[Route]:
     def nearest(request: Request) -> Response:
         return _json({"lead_id": source.nearest(_text(request, "lead_id"), _tenant(request))})
 
+    def sequences(_request: Request) -> Response:
+        return _lines({"process": one.as_json()} for one in source.sequences())
+
     def timeline(request: Request) -> Response:
         from leadtrace.query.timeline import timeline as timeline_of
 
@@ -106,6 +110,7 @@ def api_routes(source: Source) -> list[Route]:
         "events": events,
         "leads": leads,
         "nearest": nearest,
+        "sequences": sequences,
         "timeline": timeline,
         "report": report,
     }
