@@ -11,10 +11,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+import leadtrace
 from leadtrace.errors import SettingsError, SourceError
 from leadtrace.query.timeline import timeline
 from leadtrace.store.interface import EventFilter, LeadFilter
 from leadtrace.store.jaeger import JaegerStore
+from leadtrace.store.relations.interface import Slice
 
 ANSWERS = Path(__file__).parents[1] / "data" / "jaeger"
 MATTERS = ("service", "tags", "query.attributes", "query.serviceName")
@@ -394,6 +396,34 @@ def test_leads_and_events_are_found_by_what_spans_say(newer: Recorded) -> None:
         "delivery.accepted"
     ]
     assert [one.name for one in asked.events(EventFilter(names=["lead.returned"], limit=1))] == ["lead.returned"]
+
+
+def test_what_was_fetched_can_be_asked_as_relations(newer: Recorded) -> None:
+    newer.answers["/api/v3/traces",] = (200, newer.everything)
+    asked = store(newer)
+    events = list(asked.events(EventFilter()))
+    with asked.relations(Slice()) as relations:
+        told = relations.query("SELECT name, lead_id, time_ns FROM lead_events ORDER BY time_ns, name")
+        spans = relations.query("SELECT count(*) FROM lead_spans")
+        assert any("events that were sent as log records only" in one for one in relations.incomplete)
+    assert told == sorted(((one.name, one.lead_id, one.time_ns) for one in events), key=lambda row: (row[2], row[0]))
+    assert len(told) > 3
+    assert spans == [(len(newer.everything["result"]["resourceSpans"]),)]
+    latest = max(one.time_ns for one in events)
+    with asked.relations(Slice(latest)) as relations:
+        assert relations.query("SELECT time_ns FROM lead_events") == [(latest,)] * len(
+            [one for one in events if one.time_ns == latest]
+        )
+        assert any("before the window" in one for one in relations.incomplete)
+
+
+def test_a_report_of_fetched_traces_says_what_it_lacks(newer: Recorded) -> None:
+    newer.answers["/api/v3/traces",] = (200, newer.everything)
+    with leadtrace.open(newer.url + "?lookback=3650") as reader:
+        found = reader.report("frequency")
+    assert found.sample["events"] == sum(row.events for row in found.rows) > 0
+    assert found.incomplete
+    assert "3650 days" in found.incomplete[-1]
 
 
 def test_a_server_that_is_not_there_is_said_in_one_sentence() -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["WriteLock", "beside", "connect_reader", "connect_writer", "plainly"]
+__all__ = ["WriteLock", "beside", "connect_reader", "connect_writer", "in_memory", "plainly"]
 
 APPLICATION_ID: Final = 0x4C54_5243  # "LTRC", in the header of the file
 _LEAST_SQLITE: Final = (3, 51, 3)
@@ -117,6 +117,15 @@ def connect_writer(path: Path) -> apsw.Connection:
         connection.pragma("temp_store", "memory")
         connection.pragma("secure_delete", "on")  # what is deleted is overwritten where it lay: see clean
         _migrate(connection, path)
+    return connection
+
+
+def in_memory() -> apsw.Connection:
+    """An empty store that is gone when its connection is closed."""
+    _check_sqlite()
+    connection = apsw.Connection(":memory:")
+    for migration in _migrations():
+        connection.execute(migration)
     return connection
 
 

@@ -7,6 +7,7 @@ what comes is filtered again here: a server that does not know attributes ignore
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import defaultdict
 from difflib import get_close_matches
@@ -25,10 +26,14 @@ if TYPE_CHECKING:
     from leadtrace.otlp.records import EventRecord, SpanRecord
     from leadtrace.store.interface import EventFilter, LeadFilter
     from leadtrace.store.jaeger_http import Traces
+    from leadtrace.store.relations.interface import Relations, Slice
 
 __all__ = ["JaegerStore"]
 
 _DAY_NS: Final = 86_400 * 1_000_000_000
+_BEFORE_NS: Final = 3_600 * 1_000_000_000
+"""How long before a window a trace may have begun whose later spans lie in it."""
+
 _DEPTH: Final = 200
 """Traces asked for at once: few enough for every storage's own limit, more than a lead usually has."""
 
@@ -130,6 +135,18 @@ class JaegerStore:
             for sentence in found.incomplete:
                 which.note(sentence)
         return found
+
+    @contextlib.contextmanager
+    def relations(self, part: Slice) -> Iterator[Relations]:
+        """The traces of a window, fetched and laid out as relations. Raises SourceError where Jaeger cannot be asked."""
+        from leadtrace.store.relations.fetched import fetched_relations
+
+        incomplete: list[str] = []
+        since_ns = max(1, part.since_ns - _BEFORE_NS) if part.since_ns else 0
+        found = _found(self._find({}, incomplete, self._api.services(), since_ns, part.until_ns).values(), incomplete)
+        before = ["traces that began more than an hour before the window were not asked for"] * bool(part.since_ns)
+        with fetched_relations(self, found, part, (*before, self.holds.note)) as relations:
+            yield relations
 
     def nearest(self, lead_id: str, tenant: str | None = None) -> str:
         services, older = self._api.services()
