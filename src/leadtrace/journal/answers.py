@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from leadtrace.otlp.wire import wire_fields
 
 __all__ = ["Answer", "partial_success", "retry_delay_s", "status_message"]
 
@@ -28,10 +27,10 @@ class Answer:
 
 def partial_success(body: bytes) -> tuple[int, str]:
     """How many records an Export…ServiceResponse says were rejected, and its message; (0, '') where it says nothing."""
-    for number, value in _fields(body):
+    for number, value in wire_fields(body):
         if number == 1 and isinstance(value, bytes):
             rejected, message = 0, ""
-            for inner, one in _fields(value):
+            for inner, one in wire_fields(value):
                 if inner == 1 and isinstance(one, int):
                     rejected = one
                 elif inner == 2 and isinstance(one, bytes):
@@ -42,7 +41,7 @@ def partial_success(body: bytes) -> tuple[int, str]:
 
 def status_message(body: bytes) -> str:
     """The message of a google.rpc.Status, '' where the bytes are none."""
-    for number, value in _fields(body):
+    for number, value in wire_fields(body):
         if number == 2 and isinstance(value, bytes):
             return value.decode("utf-8", "replace")[:300]
     return ""
@@ -50,52 +49,17 @@ def status_message(body: bytes) -> str:
 
 def retry_delay_s(status: bytes) -> float | None:
     """The delay that a google.rpc.Status asks for by a RetryInfo among its details, None without one."""
-    for number, detail in _fields(status):
+    for number, detail in wire_fields(status):
         if number != 3 or not isinstance(detail, bytes):
             continue
-        parts = dict(_fields(detail))
+        parts = dict(wire_fields(detail))
         url, info = parts.get(1), parts.get(2, b"")
         if not isinstance(url, bytes) or not url.endswith(b"google.rpc.RetryInfo") or not isinstance(info, bytes):
             continue
-        delay = dict(_fields(info)).get(1, b"")
+        delay = dict(wire_fields(info)).get(1, b"")
         if isinstance(delay, bytes):
-            duration = dict(_fields(delay))
+            duration = dict(wire_fields(delay))
             seconds, nanos = duration.get(1, 0), duration.get(2, 0)
             if isinstance(seconds, int) and isinstance(nanos, int):
                 return seconds + nanos / 1e9
     return None
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """The fields of a protobuf message, as far as it is one."""
-    at = 0
-    while at < len(message):
-        tag, at = _varint(message, at)
-        match tag & 7:
-            case 0:
-                number, at = _varint(message, at)
-                yield tag >> 3, number
-            case 1:
-                at += 8
-            case 2:
-                size, at = _varint(message, at)
-                if at + size > len(message):
-                    return
-                yield tag >> 3, message[at : at + size]
-                at += size
-            case 5:
-                at += 4
-            case _:
-                return
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    number = shift = 0
-    while at < len(message) and shift < 70:
-        byte = message[at]
-        at += 1
-        number |= (byte & 127) << shift
-        if byte < 128:
-            return number, at
-        shift += 7
-    return number, len(message)

@@ -1,0 +1,101 @@
+"""How far one receiver has come in one segment: a small file, locked by whoever sends, rewritten at each acknowledgement."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import zlib
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from leadtrace.journal.segment import Segment
+
+__all__ = ["Cursor", "Progress", "read_progress"]
+
+_SIZE = 1024
+
+
+@dataclass(slots=True)
+class Progress:
+    """What is done of a segment, in records of the lane's kind."""
+
+    offset: int = 0
+    acknowledged: int = 0
+    set_aside: int = 0
+    damaged: int = 0
+    """Bytes that held no intact frame."""
+    done: bool = False
+    """The segment is sealed and all of it has been dealt with."""
+    kept: list[str] = field(default_factory=list)
+    """Kinds of records that wait for readers of their own, as the seal tells."""
+
+    def packed(self) -> bytes:
+        text = json.dumps(asdict(self)).encode()
+        return f"{zlib.crc32(text):08x} ".encode() + text + b"\n"
+
+    @classmethod
+    def unpacked(cls, content: bytes) -> Progress:
+        """From the beginning, where the content is damaged: sending twice is safe, skipping is not."""
+        crc, _, text = content.rstrip(b"\0 ").partition(b"\n")[0].partition(b" ")
+        try:
+            if int(crc, 16) == zlib.crc32(text):
+                return cls(**json.loads(text))
+        except (ValueError, TypeError):
+            pass
+        return cls()
+
+
+def read_progress(folder: Path, segment: Segment) -> Progress:
+    """As it stands, without a lock."""
+    try:
+        return Progress.unpacked((folder / segment.stem).read_bytes())
+    except OSError:
+        return Progress()
+
+
+class Cursor:
+    """The right to send one segment to one receiver, and how far that has come."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        """Use `of`."""
+        self._path = path
+        self._descriptor = descriptor
+        self.progress = Progress.unpacked(os.pread(descriptor, _SIZE, 0))
+
+    @classmethod
+    def of(cls, folder: Path, segment: Segment) -> Cursor | None:
+        """The cursor of that segment in a lane's folder; None where another sender has it or the segment is gone."""
+        path = folder / segment.stem
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return None
+        if not segment.path.exists():  # it went while we looked: whoever removed it held this lock
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
+            return None
+        return cls(path, descriptor)
+
+    def save(self) -> None:
+        """Write down how far it has come. Survives the process; where the machine dies, some is sent again."""
+        os.pwrite(self._descriptor, self.progress.packed().ljust(_SIZE), 0)
+
+    def remove(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            with contextlib.suppress(OSError):
+                os.close(self._descriptor)
+            self._descriptor = -1
