@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = [
     "CatalogueError",
     "DecorationError",
+    "JournalError",
     "LeadtraceError",
     "NotFoundError",
     "OtlpError",
@@ -55,6 +56,10 @@ class StrictError(LeadtraceError):
 
 class OtlpError(LeadtraceError, ValueError):
     """Bytes are not the OTLP message that they were said to be."""
+
+
+class JournalError(LeadtraceError):
+    """The journal's folder cannot be used, or something in it not be changed; what is in it is untouched."""
 
 
 class NotFoundError(LeadtraceError, LookupError):

@@ -7,6 +7,7 @@ is looked at by whoever uses it.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ class Setting:
     name: str
     """The argument's name, and the field's of `Settings`."""
     variable: str
-    type: Literal["text", "choice", "switch", "file", "folder or off", "currency"]
+    type: Literal["text", "choice", "switch", "file", "folder or off", "currency", "size", "duration", "urls"]
     default: str
     """As it would be written into the variable; `{state}`, `{data}` and `{config}` stand for the user's folders."""
     doc: str
@@ -49,6 +50,29 @@ TABLE: tuple[Setting, ...] = (
         "interval",
         "When what the journal wrote outlives the machine: after each record, every 100 ms, or when the system likes.",
         ("always", "interval", "off"),
+    ),
+    Setting(
+        "journal_max",
+        "LEADTRACE_JOURNAL_MAX",
+        "size",
+        "1GiB",
+        "How much the journal may hold, all processes of a folder together. As it fills, spans of other libraries are "
+        "refused first, then leadtrace's own, events last.",
+    ),
+    Setting(
+        "journal_age",
+        "LEADTRACE_JOURNAL_AGE",
+        "duration",
+        "1h",
+        "How long records may wait in the journal before a warning says so; nothing is removed for its age.",
+    ),
+    Setting(
+        "also_to",
+        "LEADTRACE_ALSO_TO",
+        "urls",
+        "",
+        "Further receivers, by commas: base addresses as `OTEL_EXPORTER_OTLP_ENDPOINT` has one. Each has everything; the "
+        "journal lets go of what all have acknowledged, those behind `optional:` aside. Needs the journal.",
     ),
     Setting(
         "events",
@@ -114,6 +138,11 @@ class Settings:
     journal: Path | None = None
     """None: off."""
     fsync: Literal["always", "interval", "off"] = "interval"
+    journal_max: int = 1 << 30
+    """Bytes."""
+    journal_age: float = 3600.0
+    """Seconds."""
+    also_to: tuple[str, ...] = ()
     events: Literal["both", "logs", "span"] = "both"
     store: Path = field(default_factory=lambda: folder("data") / "leadtrace" / "store.db")
     from_: str = ""
@@ -184,6 +213,15 @@ def _read(setting: Setting, given: object, where: str) -> object:
             if isinstance(given, (str, os.PathLike)) and str(given):
                 return Path(os.path.expanduser(os.fspath(cast(str, given))))
             raise SettingsError(f"{where} is a path{' or off' if may_be_off else ''}", got=repr(given))
+        case "size":
+            return _measure(given, where, _SIZES, "a size such as 512MiB or 2GiB", 1 << 20)
+        case "duration":
+            return float(_measure(given, where, _SPANS, "a time such as 30min, 1h or 2d", 1))
+        case "urls":
+            several = given.split(",") if isinstance(given, str) else given
+            if not isinstance(several, (list, tuple)) or not all(isinstance(one, str) for one in several):
+                raise SettingsError(f"{where} is addresses by commas, or a list of them", got=repr(given))
+            return tuple(one.strip() for one in several if one.strip())
     if not isinstance(given, str):
         raise SettingsError(f"{where} is text", got=repr(given))
     text = given.strip()
@@ -196,6 +234,22 @@ def _read(setting: Setting, given: object, where: str) -> object:
             raise SettingsError(f"{where} is a currency's three letters, such as USD", got=repr(given))
         return text.upper()
     return text
+
+
+_SIZES = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40, "mb": 10**6, "gb": 10**9}
+_SPANS = {"": 1, "s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400}
+_MEASURE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)")
+
+
+def _measure(given: object, where: str, units: Mapping[str, int], form: str, least: int) -> int:
+    """A number with a unit, in the smallest one."""
+    found = _MEASURE.fullmatch(str(given).strip().lower())
+    if isinstance(given, bool) or found is None or found[2] not in units:
+        raise SettingsError(f"{where} is {form}", got=repr(given))
+    number = int(float(found[1]) * units[found[2]])
+    if number < least:
+        raise SettingsError(f"{where} is {form}, at least {least}", got=repr(given))
+    return number
 
 
 def _switch(given: object, where: str) -> bool:

@@ -36,8 +36,8 @@ policy.min_gap health.state_changed health.external_signal ingest.inbound_messag
 enrollment.paused_pin_unavailable enrollment.sender_reassigned template.spintax_error template.spintax_warning
 """.split()  # noqa: SIM905 - a list of eighty names reads better as words
 IMPLIED = """
-flow.started flow.failed flow.cancelled flow.handed_over operation.cancelled enhancement.started enhancement.cancelled
-delivery.started delivery.accepted delivery.rejected delivery.pending delivery.failed delivery.unconfirmed
+flow.started flow.failed flow.cancelled flow.handed_over flow.interrupted operation.cancelled enhancement.started
+enhancement.cancelled delivery.started delivery.accepted delivery.rejected delivery.pending delivery.failed delivery.unconfirmed
 delivery.cancelled api.call.cancelled validation.passed validation.failed rule.satisfied rule.rejected fallback.used
 bid.requested bid.received bid.declined bid.expired lead.received lead.accepted lead.declined lead.purchased
 lead.returned lead.state.changed system.retry.scheduled record.quarantined leadtrace.handler.failed
@@ -49,7 +49,7 @@ KINDS = {
     "start": "flow.started operation.started enhancement.started delivery.started api.call.attempted user.login.attempted",
     "success": "enhancement.success operation.completed delivery.accepted api.call.succeeded validation.passed "
     "rule.satisfied user.login.succeeded",
-    "failure": "flow.failed operation.failed enhancement.failed delivery.failed delivery.unconfirmed user.login.failed "
+    "failure": "flow.failed flow.interrupted operation.failed enhancement.failed delivery.failed delivery.unconfirmed user.login.failed "
     "dispatch.pool_exhausted template.spintax_error lead.event.quarantined record.quarantined "
     "leadtrace.handler.failed leadtrace.records.dropped",
     "rejection": "delivery.rejected validation.failed rule.rejected bid.declined lead.declined lead.returned",

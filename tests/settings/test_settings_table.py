@@ -61,11 +61,16 @@ def test_every_variable_of_the_table_is_read():
         "LEADTRACE_TOKEN": "secret",
         "LEADTRACE_STRICT": "1",
         "LEADTRACE_CONFIG": "/c.toml",
+        "LEADTRACE_JOURNAL_MAX": "2 GiB",
+        "LEADTRACE_JOURNAL_AGE": "30min",
+        "LEADTRACE_ALSO_TO": "http://a:4318, optional:http://b:4318",
     }
     assert set(environ) == {row.variable for row in TABLE}
     default, found = Settings.from_env({}), Settings.from_env(environ)
     assert [row.name for row in TABLE if getattr(default, row.name) == getattr(found, row.name)] == []
     assert found.key == folder("config").parents[0] / "k"
+    assert (found.journal_max, found.journal_age) == (2 << 30, 1800.0)
+    assert found.also_to == ("http://a:4318", "optional:http://b:4318")
 
 
 @pytest.mark.parametrize("off", ["off", "OFF", False])
@@ -86,6 +91,18 @@ def test_the_journal_is_off_when_told_so(off):
         ),
         ({}, {"journal": True}, "the argument journal= is a path or off (got: True)"),
         ({}, {"tenant": 7}, "the argument tenant= is text (got: 7)"),
+        ({"LEADTRACE_JOURNAL_MAX": "much"}, {}, "LEADTRACE_JOURNAL_MAX is a size such as 512MiB or 2GiB (got: 'much')"),
+        (
+            {},
+            {"journal_max": 10},
+            "the argument journal_max= is a size such as 512MiB or 2GiB, at least 1048576 (got: 10)",
+        ),
+        (
+            {"LEADTRACE_JOURNAL_AGE": "1 month"},
+            {},
+            "LEADTRACE_JOURNAL_AGE is a time such as 30min, 1h or 2d (got: '1 month')",
+        ),
+        ({}, {"also_to": 4}, "the argument also_to= is addresses by commas, or a list of them (got: 4)"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_with_what_was_expected_and_what_came(environ, overrides, sentence):
@@ -97,7 +114,7 @@ def test_a_value_that_cannot_be_is_refused_with_what_was_expected_and_what_came(
 
 def test_a_setting_that_is_not_there_is_refused():
     """The error lists those that are."""
-    with pytest.raises(SettingsError, match="there is no setting 'journl'; the settings are: config, currency"):
+    with pytest.raises(SettingsError, match="there is no setting 'journl'; the settings are: also_to, config"):
         Settings.from_env({}, journl="off")
 
 

@@ -199,5 +199,9 @@ class FlowCancelled(_Ended, name="flow.cancelled", kind="cancelled", source="lea
     reason: str | None = field(default=None, by="word", doc="The message given with the cancellation, if any.")
 
 
+class FlowInterrupted(_Ended, name="flow.interrupted", kind="failure", source="leadtrace", lead="if_open"):
+    """The process died amid the flow: told on recovery, at the time of the last record that the process had made."""
+
+
 class FlowHandedOver(_Ended, name="flow.handed_over", kind="milestone", source="leadtrace", lead="if_open"):
     """A flow's call returned and its work goes on elsewhere: the end of the call, not of the flow."""

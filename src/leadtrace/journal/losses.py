@@ -82,6 +82,10 @@ class Losses:
         self._aside_bytes += size if kept else 0
         self.aside.append(SetAside(kind, count, why, now_ns, kept))
 
+    @property
+    def untold(self) -> bool:
+        return bool(self._untold)
+
     def take_untold(self) -> list[Lost]:
         if not self._untold:
             return []

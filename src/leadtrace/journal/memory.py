@@ -14,7 +14,6 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import random
 import threading
 import time
 import weakref
@@ -22,15 +21,15 @@ from collections import deque
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from leadtrace.journal.answers import Answer
+from leadtrace.journal.delivering import GaveUpError, Piece, deliver
 from leadtrace.journal.losses import Losses, Lost, SetAside, Statistics
 from leadtrace.journal.transport import uninstrumented
-from leadtrace.otlp import encode
 from leadtrace.otlp.sink import Receipt, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from leadtrace.journal.answers import Answer
     from leadtrace.journal.endpoints import Kind
     from leadtrace.journal.transport import Transport
 
@@ -45,7 +44,6 @@ _OFF = Receipt("", saved=False, why="off")
 
 _FOREIGN_SPANS, _SPANS = 0.8, 0.9  # of the capacity; events may fill all of it
 _ROOM_AGAIN = 0.5
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 30.0
 EXIT_S = 5.0
 """How long the end of a process waits for a receiver that answers; one that does not gets one more try."""
 
@@ -122,7 +120,18 @@ class MemorySink:
 
     # The appending side
 
-    def append(self, signal: Signal, record: bytes) -> Receipt:
+    def start(self) -> None:
+        """Nothing to do: the threads start with the first record."""
+
+    def append(
+        self,
+        signal: Signal,
+        record: bytes,
+        *,
+        uid: str = "",  # noqa: ARG002 - what is in memory has no books
+        opens: int = 0,  # noqa: ARG002 - nor anything to recover
+        closes: int = 0,  # noqa: ARG002
+    ) -> Receipt:
         """Queue one record; refused where there is no room, where nobody takes its kind, and after `close`."""
         kind = signal.kind
         lane = self._lanes.get(kind)
@@ -324,49 +333,14 @@ class MemorySink:
                 lane.hurry = False
         return batch
 
-    def _deliver(self, lane: _Lane, batch: list[tuple[Signal, bytes]]) -> bool:
+    def _deliver(self, lane: _Lane, batch: Piece) -> bool:
         """Bring a batch to its receiver, in pieces where it refuses the whole; false where it was given up."""
-        pieces = [batch]
-        while pieces:
-            piece = pieces.pop()
-            answer = self._send(lane, piece)
-            if answer is None:
-                return False
-            if answer.outcome == "refused":
-                if answer.split and len(piece) > 1:
-                    middle = len(piece) // 2
-                    pieces += (piece[middle:], piece[:middle])
-                    continue
-                self._settle(lane, piece, aside=len(piece), why=answer.why)
-            else:
-                why = f"the receiver rejected {answer.rejected} of {len(piece)} records, unknown which: {answer.why}"
-                self._settle(lane, piece, aside=min(answer.rejected, len(piece)), why=why)
+        try:
+            for piece, aside, why in deliver(self._transport, lane.kind, self.resource, batch, _Waiting(self, lane)):
+                self._settle(lane, piece, aside, why)
+        except GaveUpError:
+            return False
         return True
-
-    def _send(self, lane: _Lane, piece: list[tuple[Signal, bytes]]) -> Answer | None:
-        """Send until the answer is final; None where the sink closes first."""
-        groups: dict[int, tuple[Signal, list[bytes]]] = {}
-        for signal, record in piece:
-            groups.setdefault(id(signal), (signal, []))[1].append(record)
-        body = encode.request(self.resource, groups.values())
-        wait_s = _FIRST_WAIT_S
-        while True:
-            with self._lock:
-                closing = self._give_up_at is not None
-            try:
-                answer = self._transport.send(lane.kind, body)
-            except Exception as why:  # noqa: BLE001 - a transport that breaks its promise must not end the thread
-                answer = Answer("later", f"{type(why).__name__}: {why}")
-            if answer.outcome != "later":
-                lane.failing = False
-                return answer
-            self._failed(lane, answer)
-            if closing and not self._patient:
-                return None
-            asked = answer.retry_after_s
-            if not self._pause(lane, wait_s * random.uniform(0.5, 1.0) if asked is None else asked, asked is not None):  # noqa: S311
-                return None
-            wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
 
     def _failed(self, lane: _Lane, answer: Answer) -> None:
         with self._lock:
@@ -433,6 +407,31 @@ class MemorySink:
         for lane in self._lanes.values():
             lane.restart()
         self._transport.reset()
+
+
+class _Waiting:
+    """The patience of a lane: a failure while the sink closes impatiently is the last one."""
+
+    def __init__(self, sink: MemorySink, lane: _Lane) -> None:
+        self._sink = sink
+        self._lane = lane
+        self._closing = False
+
+    def sending(self) -> None:
+        with self._sink._lock:
+            self._closing = self._sink._give_up_at is not None
+
+    def failed(self, answer: Answer) -> None:
+        self._sink._failed(self._lane, answer)
+        if self._closing and not self._sink._patient:
+            raise GaveUpError(answer.why)
+
+    def answered(self) -> None:
+        self._lane.failing = False
+
+    def wait(self, wait_s: float, asked: bool) -> None:
+        if not self._sink._pause(self._lane, wait_s, asked):
+            raise GaveUpError("the sink closes")
 
 
 _living: weakref.WeakSet[MemorySink] = weakref.WeakSet()

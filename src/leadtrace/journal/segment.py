@@ -15,7 +15,6 @@ import os
 import re
 import secrets
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from leadtrace.journal.frames import LONGEST, Frame, Scan, Type, pack, scan
@@ -23,8 +22,9 @@ from leadtrace.otlp.sink import Signal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-__all__ = ["Head", "Segment", "SegmentReader", "create", "lock_of_the_dead", "sync_folder"]
+__all__ = ["Head", "Segment", "SegmentReader", "create", "lock_of_the_dead", "pack_signal", "sync_folder"]
 
 _NAME: Final = re.compile(r"([0-9a-f]{16})-([0-9]{6,})-([0-9a-f]{8})\.ltj")
 CHUNK: Final = 1 << 20
@@ -231,11 +231,14 @@ class SegmentReader:
 
 def pack_signal(number: int, signal: Signal) -> bytes:
     """A signal's definition: number, kind, whether it is foreign, scope."""
-    return number.to_bytes(2, "little") + (b"l" if signal.kind == "logs" else b"t") + bytes((signal.foreign,)) + signal.scope
+    return (
+        number.to_bytes(2, "little")
+        + (b"l" if signal.kind == "logs" else b"t")
+        + bytes((signal.foreign,))
+        + signal.scope
+    )
 
 
 def unpack_signal(body: bytes) -> tuple[int, Signal]:
     kind: Literal["logs", "traces"] = "logs" if body[2:3] == b"l" else "traces"
     return int.from_bytes(body[:2], "little"), Signal(kind, body[4:], foreign=body[3:4] == b"\x01")
-
-

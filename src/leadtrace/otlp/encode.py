@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Event, ReadableSpan
     from opentelemetry.trace import Link, SpanContext
 
-__all__ = ["Encoded", "log_record", "request", "resource", "signal", "span"]
+__all__ = ["Encoded", "framed", "log_record", "pairs", "request", "resource", "signal", "span"]
 
 _fixed64 = Struct("<Q").pack
 _fixed32 = Struct("<I").pack
@@ -44,7 +44,8 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
-def _framed(tag: bytes, body: bytes) -> bytes:
+def framed(tag: bytes, body: bytes) -> bytes:
+    """A length-delimited field."""
     return tag + _varint(len(body)) + body
 
 
@@ -63,7 +64,7 @@ def _key(key: str) -> bytes:
     """A framed key: the same few hundred come again and again."""
     found = _keys.get(key)
     if found is None:
-        found = _framed(b"\x0a", _utf8(key))
+        found = framed(b"\x0a", _utf8(key))
         if len(_keys) < _KEYS:
             _keys[key] = found
     return found
@@ -74,24 +75,24 @@ def _value(value: object) -> bytes:
     if isinstance(value, bool):
         return b"\x10\x01" if value else b"\x10\x00"
     if isinstance(value, str):
-        return _framed(b"\x0a", _utf8(value))
+        return framed(b"\x0a", _utf8(value))
     if isinstance(value, int):
         return b"\x18" + _varint(value & _MASK64)
     if isinstance(value, float):
         return b"\x21" + _double(value)
     if isinstance(value, bytes):
-        return _framed(b"\x3a", value)
+        return framed(b"\x3a", value)
     if isinstance(value, Mapping):
-        pairs = b"".join(_framed(b"\x0a", _pair(str(key), one)) for key, one in value.items())
-        return _framed(b"\x32", pairs)
+        pairs = b"".join(framed(b"\x0a", _pair(str(key), one)) for key, one in value.items())
+        return framed(b"\x32", pairs)
     if isinstance(value, Sequence):
-        return _framed(b"\x2a", b"".join(_framed(b"\x0a", _value(one)) for one in value))
-    return b"" if value is None else _framed(b"\x0a", _utf8(str(value)))
+        return framed(b"\x2a", b"".join(framed(b"\x0a", _value(one)) for one in value))
+    return b"" if value is None else framed(b"\x0a", _utf8(str(value)))
 
 
 def _pair(key: str, value: object) -> bytes:
     """The body of a KeyValue."""
-    return _key(key) + _framed(b"\x12", _value(value))
+    return _key(key) + framed(b"\x12", _value(value))
 
 
 class Encoded(dict[str, Any]):
@@ -107,7 +108,7 @@ class Encoded(dict[str, Any]):
         self.bodies: list[bytes] | None = None
 
 
-def _pairs(tag: bytes, attributes: Mapping[str, object] | None) -> bytes:
+def pairs(tag: bytes, attributes: Mapping[str, object] | None) -> bytes:
     """Each attribute as a KeyValue under that tag."""
     if not attributes:
         return b""
@@ -133,7 +134,7 @@ def _bodies(attributes: Mapping[str, object]) -> list[bytes]:
             except UnicodeEncodeError:
                 text = _utf8(value)  # type: ignore[arg-type]
             size = len(text)
-            body = head + (_TEXT[size] + text if size < 100 else _framed(b"\x12", _framed(b"\x0a", text)))
+            body = head + (_TEXT[size] + text if size < 100 else framed(b"\x12", framed(b"\x0a", text)))
         elif kind is float:
             body = head + b"\x12\x09\x21" + _double(value)
         elif kind is int:
@@ -142,7 +143,7 @@ def _bodies(attributes: Mapping[str, object]) -> list[bytes]:
         elif kind is bool:
             body = head + (b"\x12\x02\x10\x01" if value else b"\x12\x02\x10\x00")
         else:
-            body = head + _framed(b"\x12", _value(value))
+            body = head + framed(b"\x12", _value(value))
         size = len(body)
         out.append((_SMALL[size] if size < 128 else _varint(size)) + body)
     return out
@@ -150,8 +151,8 @@ def _bodies(attributes: Mapping[str, object]) -> list[bytes]:
 
 def resource(attributes: Mapping[str, object], schema_url: str = "") -> bytes:
     """The resource of this process: the head of a ResourceLogs or ResourceSpans message."""
-    head = _framed(b"\x0a", _pairs(b"\x0a", attributes))
-    return head + (_framed(b"\x1a", _utf8(schema_url)) if schema_url else b"")
+    head = framed(b"\x0a", pairs(b"\x0a", attributes))
+    return head + (framed(b"\x1a", _utf8(schema_url)) if schema_url else b"")
 
 
 def signal(
@@ -162,11 +163,11 @@ def signal(
     attributes: Mapping[str, object] | None = None,
 ) -> Signal:
     """A kind of records from one instrumentation scope; see `Signal`."""
-    scope = (_framed(b"\x0a", _utf8(scope_name)) if scope_name else b"") + (
-        _framed(b"\x12", _utf8(scope_version)) if scope_version else b""
+    scope = (framed(b"\x0a", _utf8(scope_name)) if scope_name else b"") + (
+        framed(b"\x12", _utf8(scope_version)) if scope_version else b""
     )
-    head = _framed(b"\x0a", scope + _pairs(b"\x1a", attributes))
-    return Signal(kind, head + (_framed(b"\x1a", _utf8(schema_url)) if schema_url else b""))
+    head = framed(b"\x0a", scope + pairs(b"\x1a", attributes))
+    return Signal(kind, head + (framed(b"\x1a", _utf8(schema_url)) if schema_url else b""))
 
 
 def request(resource_head: bytes, groups: Iterable[tuple[Signal, Iterable[bytes]]]) -> bytes:
@@ -174,8 +175,8 @@ def request(resource_head: bytes, groups: Iterable[tuple[Signal, Iterable[bytes]
 
     All signals of one request have the same kind.
     """
-    scopes = b"".join(_framed(b"\x12", head.scope + b"".join(records)) for head, records in groups)
-    return _framed(b"\x0a", resource_head + scopes)
+    scopes = b"".join(framed(b"\x12", head.scope + b"".join(records)) for head, records in groups)
+    return framed(b"\x0a", resource_head + scopes)
 
 
 def log_record(
@@ -196,14 +197,14 @@ def log_record(
         _TIME(0x09, time_ns),
         b"\x10",
         _varint(severity_number),
-        _framed(b"\x2a", _value(body)) if body else b"",
-        _pairs(b"\x32", attributes),
+        framed(b"\x2a", _value(body)) if body else b"",
+        pairs(b"\x32", attributes),
         b"\x45" + _fixed32(trace_flags) if trace_flags else b"",
         b"\x4a\x10" + trace_id.to_bytes(16, "big") + b"\x52\x08" + span_id.to_bytes(8, "big") if trace_id else b"",
         _TIME(0x59, observed_ns or time_ns),
         b"\x62" + name if event_name else b"",
     ]
-    return _framed(b"\x12", b"".join(parts))
+    return framed(b"\x12", b"".join(parts))
 
 
 def span(
@@ -222,28 +223,28 @@ def span(
     own_events = [(one, one.attributes) for one in ended.events] if events is None else events
     message = ended.status.description if status_message is None else status_message
     state = ",".join(f"{key}={value}" for key, value in context.trace_state.items()) if context.trace_state else ""
-    status = (_framed(b"\x12", _utf8(message)) if message else b"") + (
+    status = (framed(b"\x12", _utf8(message)) if message else b"") + (
         b"\x18" + _varint(ended.status.status_code.value) if ended.status.status_code.value else b""
     )
     parts = [
         b"\x0a\x10" + context.trace_id.to_bytes(16, "big"),
         b"\x12\x08" + context.span_id.to_bytes(8, "big"),
-        _framed(b"\x1a", _utf8(state)) if state else b"",
+        framed(b"\x1a", _utf8(state)) if state else b"",
         b"\x22\x08" + ended.parent.span_id.to_bytes(8, "big") if ended.parent else b"",
-        _framed(b"\x2a", _utf8(ended.name)),
+        framed(b"\x2a", _utf8(ended.name)),
         b"\x30" + _varint(ended.kind.value + 1),  # the SDK counts kinds from 0, OTLP keeps 0 for unspecified
         _TIME(0x39, ended.start_time or 0),
         _TIME(0x41, ended.end_time or 0),
-        _pairs(b"\x4a", ended.attributes if attributes is None else attributes),
+        pairs(b"\x4a", ended.attributes if attributes is None else attributes),
         b"\x50" + _varint(ended.dropped_attributes) if ended.dropped_attributes else b"",
-        *(_framed(b"\x5a", _event(one, pairs)) for one, pairs in own_events),
+        *(framed(b"\x5a", _event(one, pairs)) for one, pairs in own_events),
         b"\x60" + _varint(ended.dropped_events) if ended.dropped_events else b"",
-        *(_framed(b"\x6a", _link(one)) for one in ended.links),
+        *(framed(b"\x6a", _link(one)) for one in ended.links),
         b"\x70" + _varint(ended.dropped_links) if ended.dropped_links else b"",
-        _framed(b"\x7a", status),
+        framed(b"\x7a", status),
         b"\x85\x01" + _fixed32(_flags(ended.parent)),
     ]
-    return _framed(b"\x12", b"".join(parts))
+    return framed(b"\x12", b"".join(parts))
 
 
 def _event(event: Event, attributes: Mapping[str, object] | None) -> bytes:
@@ -251,8 +252,8 @@ def _event(event: Event, attributes: Mapping[str, object] | None) -> bytes:
     return b"".join(
         (
             _TIME(0x09, event.timestamp),
-            _framed(b"\x12", _utf8(event.name)),
-            _pairs(b"\x1a", attributes),
+            framed(b"\x12", _utf8(event.name)),
+            pairs(b"\x1a", attributes),
             b"\x20" + _varint(dropped) if dropped else b"",
         )
     )
@@ -265,8 +266,8 @@ def _link(link: Link) -> bytes:
         (
             b"\x0a\x10" + context.trace_id.to_bytes(16, "big"),
             b"\x12\x08" + context.span_id.to_bytes(8, "big"),
-            _framed(b"\x1a", _utf8(state)) if state else b"",
-            _pairs(b"\x22", link.attributes),
+            framed(b"\x1a", _utf8(state)) if state else b"",
+            pairs(b"\x22", link.attributes),
             b"\x35" + _fixed32(_flags(context)),
         )
     )

@@ -17,7 +17,7 @@ __all__ = ["Identity", "current", "use"]
 class Identity:
     """Makes ids. `seed` makes them repeatable, for tests; without one they come from the system's randomness."""
 
-    __slots__ = ("_count", "_random", "_seed", "boot")
+    __slots__ = ("_count", "_last", "_random", "_seed", "boot")
 
     def __init__(self, seed: int | None = None) -> None:
         self._seed = seed
@@ -29,9 +29,16 @@ class Identity:
         self._random = random.Random(seed)  # noqa: S311 - ids must be unlike, not secret
         self.boot = f"{self._random.getrandbits(64) or 1:016x}"
         self._count = itertools.count(1)
+        self._last = 0
 
     def uid(self) -> str:
-        return f"{self.boot}{next(self._count):012x}"
+        self._last = number = next(self._count)
+        return f"{self.boot}{number:012x}"
+
+    @property
+    def next_sequence(self) -> int:
+        """The number that the next uid has, or a later one where other threads make some at this moment."""
+        return self._last + 1
 
     def trace_id(self) -> int:
         return self._random.getrandbits(128) or 1

@@ -1,13 +1,13 @@
 """The one seam of the writing side: `Sink.append(signal, record) -> Receipt`, and `keep` for what OTLP never carries.
 
-`emit` makes a record's identity and bytes once and hands them here; a bounded memory sink takes them today, the journal
-on disk tomorrow, a test's list in `capture()`. Whoever appends never learns which.
+`emit` makes a record's identity and bytes once and hands them here; the journal on disk takes them, or a bounded memory
+sink, or a test's list in `capture()`. Whoever appends never learns which.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -42,21 +42,34 @@ class Receipt:
     uid: str
     saved: bool = False
     why: str = ""
+    _journal: _Durable | None = field(default=None, repr=False, compare=False)
+    _position: int = field(default=0, repr=False, compare=False)
 
-    def __await__(self) -> Generator[object, None, Receipt]:
+    def __await__(self) -> Generator[Any, Any, Receipt]:
+        if self._journal is not None:
+            yield from self._journal.durable(self._position).__await__()
         return self
-        yield
+
+
+class _Durable(Protocol):
+    """What a receipt waits with: whoever wrote the record."""
+
+    async def durable(self, position: int) -> None: ...
 
 
 class Sink(Protocol):
     """Takes encoded records.
 
     Any thread may append, and so may a running event loop: `append` does not block on the network, takes no lock that is
-    held across I/O, and never raises for storage. Order within one thread is kept. The caller fills in the receipt's uid.
+    held across I/O, and never raises for storage. Order within one thread is kept.
     """
 
-    def append(self, signal: Signal, record: bytes) -> Receipt:
-        """Take one framed record of that signal; the answer says whether it is safe, and if not why."""
+    def append(self, signal: Signal, record: bytes, *, uid: str = "", opens: int = 0, closes: int = 0) -> Receipt:
+        """Take one framed record of that signal; the answer says whether it is safe, and if not why.
+
+        `uid` is the record's own, where it has one. `opens` and `closes` are the key (its span's id) of a word whose end
+        must be told even if this process dies, on its start event and on its end event.
+        """
         ...
 
     def keep(self, kind: str, content: bytes) -> Receipt:

@@ -13,15 +13,13 @@ from leadtrace.catalogue.taxonomy import extend
 from leadtrace.errors import SettingsError
 from leadtrace.journal.endpoints import Endpoint, Kind, Target, endpoints
 from leadtrace.journal.losses import Statistics
-from leadtrace.journal.memory import MemorySink
-from leadtrace.journal.transport import OtlpTransport
-from leadtrace.otlp import encode
 from leadtrace.otlp.keyfile import load_key
 from leadtrace.otlp.redact import Redactor
 from leadtrace.settings import Settings
 from leadtrace.setup import host
 from leadtrace.setup.losses import teller
 from leadtrace.setup.resource import described
+from leadtrace.setup.sinks import Destinations, LocalSink, destinations, make_sink
 from leadtrace.words import runtime
 from leadtrace.words.instrument_file import apply_file
 
@@ -41,10 +39,12 @@ _current: Setup | None = None
 class Setup:
     """What `configure()` put in place. As a context manager it shuts down at the end of the block."""
 
-    def __init__(self, settings: Settings, running: runtime.Runtime, sink: MemorySink | None) -> None:
+    def __init__(self, settings: Settings, running: runtime.Runtime, sink: LocalSink | None) -> None:
         self.settings = settings
         self.endpoints: dict[Kind, Endpoint] = {}
         """Where each kind of records goes; empty where nothing is sent."""
+        self.destinations: Destinations = {}
+        """Further receivers by name (`also_to`)."""
         self.spans = "off"
         """Who sends spans: `leadtrace`, `host` (an exporter of the host's own, to the same receiver), or `off`."""
         self.notes: list[str] = []
@@ -116,6 +116,9 @@ def configure(
     taxonomy: Mapping[type[BaseException] | str | int, Sequence[str]] | None = None,
     journal: str | os.PathLike[str] | bool | None = None,
     fsync: str | None = None,
+    journal_max: str | int | None = None,
+    journal_age: str | float | None = None,
+    also_to: str | Sequence[str] | None = None,
     events: str | None = None,
     store: str | os.PathLike[str] | None = None,
     from_: str | None = None,
@@ -151,6 +154,9 @@ def configure(
     settings = Settings.from_env(
         journal=journal,
         fsync=fsync,
+        journal_max=journal_max,
+        journal_age=journal_age,
+        also_to=also_to,
         events=events,
         store=store,
         from_=from_,
@@ -164,7 +170,9 @@ def configure(
     target = Target(
         endpoint, protocol, headers, timeout_s, compression, certificate, client_certificate, client_key, insecure
     )
-    wanted = endpoints(_with_token(target, settings.token))
+    target = _with_token(target, settings.token)
+    wanted = endpoints(target)
+    further = destinations(settings, target)
     redactor = Redactor(
         key if isinstance(key, bytes) else load_key(settings.key),
         tenant=settings.tenant,
@@ -182,9 +190,10 @@ def configure(
     global _current
     with _lock:
         provider = None if disabled else _provider(tracer_provider, given)
-        sink = None
+        sink: LocalSink | None = None
+        notes: list[str] = []
         if wanted:
-            sink = MemorySink(OtlpTransport(wanted), encode.resource(*described(given, provider)))
+            sink, notes = make_sink(settings, wanted, further, *described(given, provider))
             sink.on_loss = teller(sink)
             _at_the_end_of_children(sink)
         running = runtime.Runtime(
@@ -199,6 +208,8 @@ def configure(
         )
         made = Setup(settings, running, sink)
         made.endpoints = wanted
+        made.destinations = further
+        made.notes += notes
         _send_spans(made, provider, send_spans)
         before, _current = _current, made
         runtime.install(running)
@@ -206,7 +217,9 @@ def configure(
             before._replace()
     catalogue.load()  # now, and not within the first flow
     apply_file(settings.config)
-    _say(made, journal)
+    _say(made)
+    if sink is not None:
+        sink.start()
     return made
 
 
@@ -281,20 +294,13 @@ def _send_spans(made: Setup, provider: Any, wanted: bool | None) -> None:
     made.spans = "leadtrace"
 
 
-def _say(made: Setup, journal: object) -> None:
+def _say(made: Setup) -> None:
     """Tell once, where the setup is made, what may not be expected."""
     settings = made.settings
     if settings.events == "span":
         made.notes.append(
             "LEADTRACE_EVENTS=span: events live on spans alone, so sampling, span limits and queue sizes decide whether "
             "one exists"
-        )
-    if settings.journal is not None and (
-        journal not in (None, False) or os.environ.get("LEADTRACE_JOURNAL", "").strip()
-    ):
-        made.notes.append(
-            f"LEADTRACE_JOURNAL={settings.journal}: this version keeps records in memory until they are sent and writes "
-            "no journal; what waits is lost when the process dies"
         )
     for note in made.notes:
         if note not in _said:
@@ -305,11 +311,11 @@ def _say(made: Setup, journal: object) -> None:
 _said: set[str] = set()
 
 
-def _at_the_end_of_children(sink: MemorySink) -> None:
+def _at_the_end_of_children(sink: LocalSink) -> None:
     """A child of `multiprocessing` leaves by os._exit, past atexit: its own finalizers are where it can still send."""
     from multiprocessing import parent_process, util
 
-    def in_child(inherited: MemorySink) -> None:
+    def in_child(inherited: LocalSink) -> None:
         util.Finalize(inherited, inherited.close, args=(2.0,), kwargs={"patient": False}, exitpriority=1)
 
     util.register_after_fork(sink, in_child)

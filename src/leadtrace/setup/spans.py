@@ -15,7 +15,8 @@ from leadtrace.otlp import encode
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from opentelemetry.sdk.trace import Event, ReadableSpan
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import Event, ReadableSpan, Span
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
     from leadtrace.otlp.redact import Redactor
@@ -47,6 +48,21 @@ class SpanSender(SpanProcessor):
     def sink(self) -> Sink | None:
         return self._target[0] if self._target is not None else None
 
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - the SDK's signature
+        """Write down that a span of another library began, where there is a journal; a word's start event says it of ours."""
+        target = self._target
+        begin = getattr(target[0], "begin", None) if target is not None else None
+        scope = span.instrumentation_scope
+        context = span.get_span_context()
+        if target is None or begin is None or (scope is not None and scope.name == "leadtrace"):
+            return
+        if context is None or not context.trace_flags.sampled:
+            return
+        try:
+            begin(self._signal(scope), _encoded(span, target[1]), context.span_id)
+        except Exception as why:  # noqa: BLE001 - as in on_end
+            self._cannot(span, why)
+
     def on_end(self, span: ReadableSpan) -> None:
         target = self._target
         context = span.get_span_context()
@@ -54,11 +70,15 @@ class SpanSender(SpanProcessor):
             return
         sink, redactor = target
         try:
-            sink.append(self._signal(span.instrumentation_scope), _encoded(span, redactor))
+            signal = self._signal(span.instrumentation_scope)
+            sink.append(signal, _encoded(span, redactor), closes=context.span_id if signal.foreign else 0)
         except Exception as why:  # noqa: BLE001 - a span that cannot be encoded is not the host's trouble
-            self._failed += 1
-            if self._failed == 1:
-                _log.warning("leadtrace: span %r could not be encoded: %r; others alike are not told", span.name, why)
+            self._cannot(span, why)
+
+    def _cannot(self, span: ReadableSpan, why: Exception) -> None:
+        self._failed += 1
+        if self._failed == 1:
+            _log.warning("leadtrace: span %r could not be encoded: %r; others alike are not told", span.name, why)
 
     def _signal(self, scope: InstrumentationScope | None) -> Signal:
         if scope is None:

@@ -55,9 +55,17 @@ class _Kept:
         self.records: list[tuple[Signal, bytes]] = []
         self.kept: list[tuple[str, bytes]] = []
 
-    def append(self, signal: Signal, record: bytes) -> Receipt:
+    def append(
+        self,
+        signal: Signal,
+        record: bytes,
+        *,
+        uid: str = "",
+        opens: int = 0,  # noqa: ARG002 - nothing is recovered from a test
+        closes: int = 0,  # noqa: ARG002
+    ) -> Receipt:
         self.records.append((signal, record))
-        return Receipt("", False, "captured")
+        return Receipt(uid, False, "captured")
 
     def keep(self, kind: str, content: bytes) -> Receipt:
         self.kept.append((kind, content))

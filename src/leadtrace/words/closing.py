@@ -19,7 +19,7 @@ from leadtrace.words import endings, runtime
 from leadtrace.words.answers import Answer
 from leadtrace.words.counting import count
 from leadtrace.words.onto_span import set_attributes
-from leadtrace.words.opening import put, said_of
+from leadtrace.words.opening import put, said_of, survives
 from leadtrace.words.outcome import read_result, what_happened
 from leadtrace.words.raised import scrubbed, tell_raised
 from leadtrace.words.summary import figures, flow_ended
@@ -79,6 +79,7 @@ def _end_carried_flow(handle: Handle, happened: Happened, now_mono: int) -> None
         at=handle,
         lead=handle.lead_id,
         tenant=handle.tenant,
+        closes=survives(handle),
         check=False,  # what was carried is told as it came: resuming never raises
     )
 
@@ -104,7 +105,15 @@ def _say_end(handle: Handle, ending: Ending, marks: list[str], now_mono: int) ->
         recorded = _say_each(handle, spec, ending, said, marks, ended_ns, tenant)
     else:
         _, recorded = tell(
-            spec, ending.event, said, at=handle, lead=handle.lead_id, tenant=tenant, time_ns=ended_ns, marks=marks
+            spec,
+            ending.event,
+            said,
+            at=handle,
+            lead=handle.lead_id,
+            tenant=tenant,
+            time_ns=ended_ns,
+            marks=marks,
+            closes=survives(handle),
         )
     ending.attributes = dict(recorded)
     _close_span(handle, ending, recorded, spec.kind if spec is not None else Kind.MILESTONE, ended_ns)
@@ -154,7 +163,16 @@ def _say_each(
         if shares and "enhancement.cost" not in handle.notes_for.get(lead, {}):
             own["enhancement.cost"] = shares[index] / 1_000_000
         _, last = tell(
-            spec, ending.event, own, at=handle, lead=lead, tenant=tenant, time_ns=ended_ns, marks=[*marks], span=no_copy
+            spec,
+            ending.event,
+            own,
+            at=handle,
+            lead=lead,
+            tenant=tenant,
+            time_ns=ended_ns,
+            marks=[*marks],
+            span=no_copy,
+            closes=survives(handle) if index == len(handle.lead_ids) - 1 else 0,
         )
     redactor = runtime.active().redactor
     summary: dict[str, Value] = {**said, "leadtrace.kind": last["leadtrace.kind"]} if "leadtrace.kind" in last else said

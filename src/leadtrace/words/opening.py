@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from leadtrace.otlp.records import Value
     from leadtrace.words.plan import Plan
 
-__all__ = ["abandon", "begin", "parent_span_id", "put", "recorded_lead", "said_of", "switched_on"]
+__all__ = ["abandon", "begin", "parent_span_id", "put", "recorded_lead", "said_of", "survives", "switched_on"]
 
 _OFF_PROVIDERS = ("ProxyTracerProvider", "NoOpTracerProvider")
 
@@ -224,6 +224,14 @@ def said_of(handle: Handle) -> dict[str, Value]:
     return said
 
 
+def survives(handle: Handle) -> int:
+    """The key of a word whose end is told even where the process dies amid it, 0 of all others."""
+    word = handle.kind.word
+    if word in ("flow", "delivery") or (word == "resume" and handle.options.get("ends_flow")):
+        return handle.span.get_span_context().span_id
+    return 0
+
+
 def parent_span_id(handle: Handle) -> str:
     if handle.parent is not None:
         return handle.parent.span_id
@@ -243,7 +251,17 @@ def _say_start(handle: Handle, attributes: dict[str, Value], start: dict[str, Va
     handle.notes.update(attributes)  # everything said at the start stands on the end event and the span as well
     lead, tenant = handle.lead_id, handle.tenant
     marks = [f"missing:{name}" for name in missing]
-    tell(spec, kind.start, said, at=handle, lead=lead, tenant=tenant, time_ns=handle.started_ns, marks=marks)
+    tell(
+        spec,
+        kind.start,
+        said,
+        at=handle,
+        lead=lead,
+        tenant=tenant,
+        time_ns=handle.started_ns,
+        marks=marks,
+        opens=survives(handle),
+    )
     if kind.word == "fallback":
         extra, fields = resolve(
             "fallback.used", {"name": handle.name, "instead_of": handle.options.get("instead_of")}, []

@@ -110,10 +110,13 @@ def tell(
     time_ns: int = 0,
     marks: list[str] | None = None,
     check: bool = True,
+    opens: int = 0,
+    closes: int = 0,
 ) -> tuple[Receipt, dict[str, Value]]:
     """Make one event of these attributes and hand it on; gives its receipt and what was recorded, redacted.
 
     `at` is the open word that it belongs to, `span` the span that it goes on where that is another one (or none is open).
+    `opens` and `closes`: see `Sink.append`.
     Never raises for storage; under strict it raises for wrong fields.
     """
     rt = runtime.active()
@@ -136,7 +139,7 @@ def tell(
     now = time_ns or rt.clock.now()
     target = span if span is not None else (at.span if at is not None else None)
     context = target.get_span_context() if target is not None else None
-    receipt = _to_sink(rt, spec, name, now, recorded, context, uid)
+    receipt = _to_sink(rt, spec, name, now, recorded, context, uid, opens, closes)
     if rt.events != "logs" and target is not None and target.is_recording():
         add_event(target, name, recorded, now)
     if rt.on_event is not None or handed is not None:
@@ -185,6 +188,8 @@ def _to_sink(
     recorded: dict[str, Value],
     context: SpanContext | None,
     uid: str,
+    opens: int,
+    closes: int,
 ) -> Receipt:
     if rt.sink is None:
         return Receipt(uid, False, NOWHERE.why)
@@ -200,11 +205,11 @@ def _to_sink(
             trace_flags=int(context.trace_flags) if context is not None else 0,
             severity_number=_SEVERITY.get(spec.kind, _INFO) if spec is not None else _INFO,
         )
-        answer = rt.sink.append(SIGNAL, record)
+        answer = rt.sink.append(SIGNAL, record, uid=uid, opens=opens, closes=closes)
     except Exception as problem:  # noqa: BLE001 - a sink of a host's own may do anything; the host goes on
         trouble("sink", problem)
         return Receipt(uid, False, "sink failed")
-    return Receipt(uid, answer.saved, answer.why)
+    return answer if answer.uid else Receipt(uid, answer.saved, answer.why)
 
 
 def _hand_out(rt: Runtime, name: str, now: int, recorded: dict[str, Value], context: SpanContext | None) -> None:

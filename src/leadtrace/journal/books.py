@@ -1,0 +1,261 @@
+"""The journal's books: of every event that a process numbered, what became of it.
+
+A segment that goes leaves its figures in `ledger/BOOT.json`, written before the segment is removed and with the
+segment's number, so that a crash between the two counts nothing twice. What is still there is counted from the segments
+themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from leadtrace.journal.aside import set_aside
+from leadtrace.journal.folder import write_whole
+from leadtrace.journal.frames import RECORDS, Type
+from leadtrace.journal.segment import Segment, SegmentReader, lock_of_the_dead
+from leadtrace.otlp.ledger import Ledger, sequence_of
+from leadtrace.otlp.peek import uid_of
+from leadtrace.otlp.ranges import EMPTY, Ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from leadtrace.journal.folder import Folder
+
+__all__ = ["Contents", "close_books", "contents", "erased_ranges", "ledgers", "note_erased", "prune_books"]
+
+_KEPT_BOOKS_S = 90 * 86_400
+
+
+@dataclass(slots=True)
+class Contents:
+    """What lies in one segment, counted."""
+
+    logs: int = 0
+    traces: int = 0
+    kept: dict[str, int] = field(default_factory=dict)
+    numbers: Ranges = EMPTY
+    """Of the events of its own boot."""
+    refused: Ranges = EMPTY
+    refused_count: int = 0
+    """Everything that found no room, spans too."""
+    damaged: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+
+
+def contents(reader: SegmentReader, *, whole: bool = False) -> Contents:
+    """Count a segment as far as it is written."""
+    found = Contents()
+    numbers: list[int] = []
+    refused: list[list[int]] = []
+    boot = reader.segment.boot
+    offset = 0
+    while True:
+        part = reader.read(offset, whole=whole)
+        found.damaged += sum(end - start for start, end in part.damaged)
+        for frame in part.frames:
+            kind = RECORDS.get(frame.type)
+            if kind == "logs":
+                found.logs += 1
+                numbered = sequence_of(uid_of(frame.record))
+                if numbered is not None and numbered[0] == boot:
+                    numbers.append(numbered[1])
+            elif kind == "traces":
+                found.traces += 1
+            elif frame.type is Type.KEPT:
+                name = kept_kind(frame.body)
+                found.kept[name] = found.kept.get(name, 0) + 1
+            elif frame.type is Type.REFUSED:
+                said = _json(frame.body)
+                refused.extend(said.get("ranges", ()))
+                found.refused_count += int(said.get("count", 0))
+        if part.end == offset:
+            break
+        offset = part.end
+    numbers.sort()
+    found.numbers = Ranges.of_numbers(numbers)
+    found.refused = Ranges.of(*refused)
+    return found
+
+
+def kept_kind(body: bytes) -> str:
+    """The kind of a kept record."""
+    return body[1 : 1 + body[0]].decode("utf-8", "replace") if body else ""
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+# --- the book of a boot -----------------------------------------------------------------------------------------------
+
+
+def _book(folder: Folder, boot: str) -> dict[str, Any]:
+    try:
+        found = json.loads((folder.path / "ledger" / f"{boot}.json").read_bytes())
+    except (OSError, ValueError):
+        found = {}
+    if not isinstance(found, dict) or found.get("boot") != boot:
+        found = {"boot": boot, "merged": [], "logs": 0, "traces": 0, "acknowledged": [], "refused": [], "erased": []}
+    return found
+
+
+def _write_book(folder: Folder, book: dict[str, Any]) -> None:
+    book["written_ns"] = time.time_ns()
+    write_whole(folder.path / "ledger" / f"{book['boot']}.json", json.dumps(book).encode())
+
+
+def _add(book: dict[str, Any], name: str, more: Ranges) -> None:
+    book[name] = (Ranges.of(*book.get(name, ())) | more).as_json()
+
+
+def close_books(folder: Folder, segment: Segment, reader: SegmentReader, lanes: Iterable[str]) -> None:
+    """Put the figures of a segment that goes into its process's book. The caller holds all its cursors."""
+    counted = contents(reader)
+    head, seal = reader.head, reader.seal or {}
+    progress = {lane: folder.progress(lane, segment) for lane in lanes}
+    with folder.alone("ledger"):
+        book = _book(folder, segment.boot)
+        if segment.number in book["merged"]:
+            return
+        book["merged"].append(segment.number)
+        book.update(pid=head.pid, host=head.host, service=head.service, started_ns=head.started_ns)
+        book["first_sequence"] = min(book.get("first_sequence", head.first_sequence), head.first_sequence)
+        last = int(seal.get("last_sequence", 0))
+        book["last_sequence"] = max(book.get("last_sequence", 0), last)
+        book["ended_ns"] = max(book.get("ended_ns", 0), int(seal.get("last_ns", 0)))
+        book["logs"] += counted.logs
+        book["traces"] += counted.traces
+        book["damaged"] = book.get("damaged", 0) + counted.damaged
+        book["refused_count"] = book.get("refused_count", 0) + counted.refused_count
+        by_lane = book.setdefault("lanes", {})
+        for lane, one in progress.items():
+            sums = by_lane.setdefault(lane, {"acknowledged": 0, "set_aside": 0})
+            sums["acknowledged"] += one.acknowledged
+            sums["set_aside"] += one.set_aside
+        _add(book, "acknowledged", counted.numbers)
+        _add(book, "refused", counted.refused)
+        _write_book(folder, book)
+
+
+def note_erased(folder: Folder, boot: str, numbers: Ranges, spans: int = 0) -> None:
+    """Numbers that `erase` removed: known of for ever, and no loss."""
+    with folder.alone("ledger"):
+        book = _book(folder, boot)
+        _add(book, "erased", numbers)
+        book["erased_spans"] = book.get("erased_spans", 0) + spans
+        _write_book(folder, book)
+
+
+def erased_ranges(folder: Folder, boot: str) -> Ranges:
+    return Ranges.of(*_book(folder, boot).get("erased", ()))
+
+
+def prune_books(folder: Folder, now_s: float) -> None:
+    """Forget processes of which nothing is left and whose book has not changed for 90 days."""
+    living = {one.boot for one in folder.segments()}
+    for path in (folder.path / "ledger").glob("*.json"):
+        try:
+            if path.stem not in living and now_s - path.stat().st_mtime > _KEPT_BOOKS_S:
+                path.unlink()
+        except OSError:
+            continue
+
+
+# --- the whole of it --------------------------------------------------------------------------------------------------
+
+
+def ledgers(folder: Folder) -> list[Ledger]:
+    """What the journal accounts for, a ledger for each process that it knows, the oldest first."""
+    aside: dict[str, list[int]] = {}
+    for one in set_aside(folder):
+        numbered = sequence_of(one.uid)
+        if numbered is not None:
+            aside.setdefault(numbered[0], []).append(numbered[1])
+    segments: dict[str, list[Segment]] = {}
+    for segment in folder.segments():
+        segments.setdefault(segment.boot, []).append(segment)
+    boots = {path.stem for path in (folder.path / "ledger").glob("*.json")} | set(segments)
+    found = [_ledger(folder, boot, segments.get(boot, ()), aside.get(boot, ())) for boot in boots]
+    return sorted(found, key=lambda one: (one.started_ns, one.boot))
+
+
+def _ledger(folder: Folder, boot: str, segments: Iterable[Segment], aside: Iterable[int]) -> Ledger:
+    book = _book(folder, boot)
+    acknowledged = Ranges.of(*book.get("acknowledged", ()))
+    refused = Ranges.of(*book.get("refused", ()))
+    erased = Ranges.of(*book.get("erased", ()))
+    waiting, alive = EMPTY, False
+    last, first = book.get("last_sequence", 0), book.get("first_sequence", 0)
+    ended, started = book.get("ended_ns", 0), book.get("started_ns", 0)
+    service, pid, host = book.get("service", ""), book.get("pid", 0), book.get("host", "")
+    for segment in segments:
+        if segment.number in book["merged"]:
+            continue  # its figures are in the book; whoever wrote them died before removing it
+        try:
+            reader = SegmentReader(segment)
+        except OSError:
+            continue
+        with reader:
+            head, seal = reader.head, reader.seal
+            if head.boot:
+                service, pid, host = head.service, head.pid, head.host
+                started = started or head.started_ns
+                first = min(first, head.first_sequence) if first else head.first_sequence
+            if seal is None:
+                with lock_of_the_dead(segment) as dead:
+                    alive = alive or dead is None
+            counted = contents(reader)
+            done = _acknowledged_in(folder, segment, reader)
+            acknowledged |= done & counted.numbers
+            waiting |= counted.numbers - done
+            refused |= counted.refused
+            last = max(last, int((seal or {}).get("last_sequence", 0)))
+            ended = max(ended, int((seal or {}).get("last_ns", 0)))
+    set_apart = Ranges.of_numbers(sorted(aside)) - erased
+    known = acknowledged | waiting | set_apart
+    last = max([last, *(run[1] for one in (known, refused, erased) for run in one.runs[-1:])])
+    if first > 1:
+        refused |= Ranges.of((1, first - 1)) - known
+    return Ledger(
+        boot,
+        str(service),
+        int(pid),
+        str(host),
+        int(started),
+        int(ended),
+        alive,
+        last,
+        acknowledged - set_apart - erased,
+        waiting - erased,
+        set_apart,
+        refused - known - erased,
+        erased,
+    )
+
+
+def _acknowledged_in(folder: Folder, segment: Segment, reader: SegmentReader) -> Ranges:
+    """The numbers that stand before the cursors of all its lanes for events."""
+    lanes = [lane for lane in reader.head.lanes if lane.endswith(".logs")]
+    offset = min((folder.progress(lane, segment).offset for lane in lanes), default=0)
+    numbers: list[int] = []
+    at = 0
+    while at < offset:
+        part = reader.read(at)
+        for frame in part.frames:
+            if frame.end <= offset and RECORDS.get(frame.type) == "logs":
+                numbered = sequence_of(uid_of(frame.record))
+                if numbered is not None and numbered[0] == segment.boot:
+                    numbers.append(numbered[1])
+        if part.end == at:
+            break
+        at = part.end
+    return Ranges.of_numbers(sorted(numbers))

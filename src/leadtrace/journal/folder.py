@@ -1,0 +1,199 @@
+"""The journal's folder: its segments, how far every receiver has come in them, what was set aside, what went.
+
+    JOURNAL/
+      segments/BOOT-NUMBER-SALT.ltj         what was recorded; goes when everybody who must has acknowledged it
+      cursors/DESTINATION.KIND/BOOT-…       how far that receiver has come in that segment
+      cursors/kept.KIND/BOOT-…              the same for records that never leave over OTLP
+      aside/DESTINATION.KIND.jsonl          what a receiver refused for good, with the reason
+      ledger/BOOT.json                      what became of the segments of a process that are gone
+      lanes/DESTINATION.KIND.json           the last answer of a receiver
+      rotate/BOOT                           asks a living process to go on in a new segment
+
+All of it is readable by its owner only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from leadtrace.errors import JournalError
+from leadtrace.journal.cursor import Cursor, Progress, read_progress
+from leadtrace.journal.segment import Head, Segment, SegmentReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Folder", "LaneState", "write_whole"]
+
+_FOLDERS: Final = ("segments", "cursors", "aside", "ledger", "lanes", "rotate")
+
+
+@dataclass(slots=True, frozen=True)
+class LaneState:
+    """What a receiver last said; times are Unix nanoseconds, 0 for never."""
+
+    acknowledged_ns: int = 0
+    failed_ns: int = 0
+    error: str = ""
+
+
+class Folder:
+    """One journal's folder. Any process and any thread may use it; what must not happen twice is locked by file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path: Final = path
+        self.segments_path: Final = path / "segments"
+
+    def make(self) -> None:
+        """Make what is missing. Raises JournalError where that cannot be, or where nothing can be written into it."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for name in _FOLDERS:
+                (self.path / name).mkdir(mode=0o700, exist_ok=True)
+            probe = self.segments_path / f".probe-{os.getpid()}-{secrets.token_hex(4)}"
+            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            probe.unlink()
+        except OSError as cause:
+            raise JournalError(
+                f"the journal's folder {self.path} cannot be written", cause=cause.strerror or str(cause)
+            ) from cause
+
+    def exists(self) -> bool:
+        return self.segments_path.is_dir()
+
+    def segments(self) -> list[Segment]:
+        """All of them, those of a process in the order of their numbers."""
+        try:
+            names = os.listdir(self.segments_path)
+        except FileNotFoundError:
+            return []
+        found = (Segment.of(self.segments_path / name) for name in names)
+        return sorted(one for one in found if one is not None)
+
+    def bytes(self) -> int:
+        """How many bytes the segments take."""
+        total = 0
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.segments_path) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    total += entry.stat().st_size
+        return total
+
+    # --- cursors and the going of segments ----------------------------------------------------------------------------
+
+    def lanes(self) -> list[str]:
+        """Everybody who has ever read here: `DESTINATION.KIND`, `kept.KIND`."""
+        with contextlib.suppress(FileNotFoundError):
+            return sorted(os.listdir(self.path / "cursors"))
+        return []
+
+    def cursor(self, lane: str, segment: Segment) -> Cursor | None:
+        """The right to read that segment for a lane; None where another has it, or the segment is gone."""
+        return Cursor.of(self.path / "cursors" / lane, segment)
+
+    def progress(self, lane: str, segment: Segment) -> Progress:
+        return read_progress(self.path / "cursors" / lane, segment)
+
+    def required(self, head: Head, seal: dict[str, Any]) -> list[str]:
+        """The lanes that must be done with a sealed segment before it goes."""
+        return [*head.lanes, *(f"kept.{kind}" for kind in seal.get("kept", ()))]
+
+    def remove_if_done(self, segment: Segment) -> bool:
+        """Let a segment go if all that must have are done with it; its books are kept."""
+        try:
+            reader = SegmentReader(segment)
+        except OSError:
+            return False
+        with reader, contextlib.ExitStack() as held:
+            seal = reader.seal
+            if seal is None:
+                return False
+            lanes = self.required(reader.head, seal)
+            if not all(self.progress(lane, segment).done for lane in lanes):
+                return False
+            cursors: list[Cursor] = []
+            for lane in {*lanes, *self.lanes()}:
+                cursor = self.cursor(lane, segment)
+                if cursor is None:
+                    return False  # somebody is at it: whoever ends last removes it
+                held.callback(cursor.close)
+                cursors.append(cursor)
+                if lane in lanes and not cursor.progress.done:
+                    return False
+            from leadtrace.journal.books import close_books
+
+            close_books(self, segment, reader, lanes)
+            segment.path.unlink(missing_ok=True)
+            for cursor in cursors:
+                cursor.remove()
+        return True
+
+    # --- what receivers said ------------------------------------------------------------------------------------------
+
+    def lane_state(self, lane: str) -> LaneState:
+        try:
+            return LaneState(**json.loads((self.path / "lanes" / f"{lane}.json").read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return LaneState()
+
+    def say_lane_state(self, lane: str, state: LaneState) -> None:
+        """Overwritten as a whole; of two senders the last one counts."""
+        shown = {name: getattr(state, name) for name in state.__dataclass_fields__}
+        with contextlib.suppress(OSError):  # a disk that is full: the state is for people, not for the sending
+            write_whole(self.path / "lanes" / f"{lane}.json", json.dumps(shown).encode(), durable=False)
+
+    # --- asking a living process --------------------------------------------------------------------------------------
+
+    def ask_to_rotate(self, boot: str) -> None:
+        """Have the process of that boot go on in a new segment; it does within a second or two."""
+        (self.path / "rotate" / boot).touch(mode=0o600)
+
+    def asked_to_rotate(self, boot: str) -> bool:
+        """Whether that process has been asked; asking is forgotten with this."""
+        try:
+            (self.path / "rotate" / boot).unlink()
+        except OSError:
+            return False
+        return True
+
+    @contextlib.contextmanager
+    def alone(self, name: str, timeout_s: float = 30.0) -> Iterator[None]:
+        """A lock among processes, for short changes of the folder's own files."""
+        descriptor = os.open(self.path / f".{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            until = time.monotonic() + timeout_s
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError:
+                    if time.monotonic() >= until:
+                        raise JournalError(f"another process holds {self.path / name} for too long") from None
+                    time.sleep(0.01)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """The new content or the old one, never half of it; `durable`: also where the machine dies."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(draft, path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,402 @@
+"""A lane: one destination and one kind of records, and the thread that takes them there from the journal.
+
+    own segments, as they grow  ─┐
+    segments of processes that   ├─►  requests of up to 512 records  ──►  receiver  ──►  cursor  ──►  the segment may go
+    died, of the same service   ─┘        (again, halved, set aside)
+
+Several lanes, of several processes, work in one folder: a segment's cursor is locked by whoever sends it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Final
+
+from leadtrace.journal.aside import put_aside
+from leadtrace.journal.delivering import GaveUpError, Piece, deliver
+from leadtrace.journal.folder import LaneState
+from leadtrace.journal.frames import RECORDS, Type
+from leadtrace.journal.recovery import recover
+from leadtrace.journal.segment import Segment, SegmentReader
+from leadtrace.journal.transport import uninstrumented
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from leadtrace.journal.answers import Answer
+    from leadtrace.journal.cursor import Cursor
+    from leadtrace.journal.endpoints import Kind
+    from leadtrace.journal.folder import Folder
+    from leadtrace.journal.frames import Frame
+    from leadtrace.journal.transport import Transport
+
+__all__ = ["Lane"]
+
+_log = logging.getLogger("leadtrace")
+
+_BATCH: Final = 512
+_BATCH_BYTES: Final = 1 << 20
+_LOOK_EVERY_S: Final = 2.0
+"""How often segments of other processes are looked for."""
+_SAY_EVERY_S: Final = 5.0
+
+
+class _Open:
+    """A segment in hand: its reader, and its cursor once it is ours."""
+
+    def __init__(self, segment: Segment, reader: SegmentReader, cursor: Cursor | None) -> None:
+        self.segment = segment
+        self.reader = reader
+        self.cursor = cursor
+
+    def close(self) -> None:
+        self.reader.close()
+        if self.cursor is not None:
+            self.cursor.close()
+            self.cursor = None
+
+
+class Lane:
+    """Sends one kind of records to one destination.
+
+    `service`: only segments of that service are taken over from other processes; None: of any. `adopt` false: own segments
+    alone. `interval_s` is how long a record waits for others to go with.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        destination: str,
+        kind: Kind,
+        transport: Transport,
+        *,
+        service: str | None = None,
+        adopt: bool = True,
+        interval_s: float = 0.2,
+    ) -> None:
+        self.name: Final = f"{destination}.{kind}"
+        self.kind: Final = kind
+        self._folder = folder
+        self._transport = transport
+        self._service = service
+        self._adopt = adopt
+        self._interval_s = interval_s
+        self.on_settled: Callable[[], None] | None = None
+        self.restart()
+
+    def restart(self) -> None:
+        """The state of a process that has sent nothing yet: at the beginning, and in a forked child."""
+        self._lock = threading.Lock()
+        self._settled = threading.Condition(threading.Lock())
+        self._own: list[_Open] = []
+        self.done = 0
+        """Own records that were acknowledged or set aside."""
+        self.acknowledged = self.aside = self.retries = self.damaged = 0
+        self.last_error = ""
+        self.failing = False
+        self.given_up = False
+        self.idle = False
+        self._hurry = False
+        self._stop = False
+        self._give_up_at: float | None = None
+        self._patient = True
+        self._look_at = 0.0
+        self._said_at = 0.0
+        self._warned: set[str] = set()
+        # A SimpleQueue may be put to from a finalizer that interrupts a put of the same thread; an Event may not.
+        self.wake: SimpleQueue[None] = SimpleQueue()
+        self.thread: threading.Thread | None = None
+
+    def forget(self) -> None:
+        """In a forked child: let go of what is the parent's, and begin anew."""
+        for one in self._own:
+            one.close()
+        self._transport.reset()
+        self.restart()
+
+    def start(self) -> None:
+        if self.thread is None and not self._stop:
+            self.thread = threading.Thread(target=self._run, name=f"leadtrace-{self.name}", daemon=True)
+            try:
+                self.thread.start()
+            except RuntimeError:  # the interpreter is shutting down: what waits is in the journal
+                self.thread = None
+
+    def take(self, segment: Segment) -> None:
+        """A new segment of this process; its cursor is taken at once, so that nobody else sends from it."""
+        opened = _Open(segment, SegmentReader(segment), self._folder.cursor(self.name, segment))
+        with self._lock:
+            self._own.append(opened)
+
+    def nudge(self, *, hurry: bool = False) -> None:
+        if hurry:
+            self._hurry = True
+        if self.idle or hurry:
+            self.idle = False
+            self.wake.put(None)
+
+    def wait_for(self, target: int, timeout_s: float) -> bool:
+        """Wait until so many own records are settled; false where time ran out or the lane gave up."""
+        with self._settled:
+            self._settled.wait_for(lambda: self.done >= target or self.given_up, max(0.0, timeout_s))
+        return self.done >= target
+
+    def stop(self, until: float, *, patient: bool) -> None:
+        """Give up at that time (monotonic) at the latest; not `patient`: after one more failure."""
+        self._patient = patient
+        self._give_up_at = until
+        self._stop = True
+        self.wake.put(None)
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the thread's end; false where it still waits for its receiver and is left behind."""
+        thread = self.thread
+        if thread is not None:
+            thread.join(timeout_s)
+        return thread is None or not thread.is_alive()
+
+    def close(self) -> None:
+        """Let go of all segments; only after `join` said that the thread has ended."""
+        for one in self._own:
+            one.close()
+        self._own.clear()
+        self._transport.close()
+
+    def sweep(self) -> bool:
+        """One pass over all that there is, in the calling thread; whether anything moved. For a sender that runs once."""
+        with uninstrumented():
+            self._look_at = 0.0
+            return self._pass()
+
+    def settle_ends(self) -> None:
+        """Read the seals of own segments of which all is sent, so that they go; sends nothing. After the thread's end."""
+        for one in list(self._own):
+            cursor = one.cursor
+            if cursor is None:
+                continue
+            rest = one.reader.read(cursor.progress.offset).frames
+            if not any(RECORDS.get(frame.type) == self.kind for frame in rest):
+                self._drain(one, cursor, own=True)
+            if cursor.progress.done:
+                self._own.remove(one)
+                one.close()
+                self._folder.remove_if_done(one.segment)
+
+    # --- the thread ---------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        with uninstrumented():
+            try:
+                while True:
+                    moved = False
+                    try:
+                        moved = self._pass()
+                    except OSError as why:  # a disk that is full, a folder that went: what waits stays where it is
+                        self._trouble(f"the journal cannot be read or its cursors written: {why}")
+                        self._sleep(1.0)
+                    if self._stop and not moved:
+                        return
+                    if not moved:
+                        self._rest()
+                    elif not self._hurry and not self._stop:
+                        self._sleep(self._interval_s)  # so that small records go together
+            except GaveUpError:
+                pass
+            finally:
+                with self._settled:
+                    self.given_up = True
+                    self._settled.notify_all()
+
+    def _pass(self) -> bool:
+        with self._lock:
+            own = list(self._own)
+        moved = False
+        for one in own:
+            if one.cursor is None:
+                one.cursor = self._folder.cursor(self.name, one.segment)
+                if one.cursor is None:
+                    continue
+                self._count(one.cursor.progress.acknowledged + one.cursor.progress.set_aside)
+            moved |= self._drain(one, one.cursor, own=True)
+            if one.cursor.progress.done:
+                with self._lock:
+                    self._own.remove(one)
+                one.close()
+                self._folder.remove_if_done(one.segment)
+        now = time.monotonic()
+        if self._adopt and now >= self._look_at and not self._stop:
+            moved |= self._adopt_others()
+            self._look_at = time.monotonic() + _LOOK_EVERY_S
+        return moved
+
+    def _adopt_others(self) -> bool:
+        moved = False
+        with self._lock:
+            own = {one.segment for one in self._own}
+        for segment in self._folder.segments():
+            if segment in own:
+                continue
+            progress = self._folder.progress(self.name, segment)
+            if progress.done:
+                self._folder.remove_if_done(segment)
+                continue
+            with contextlib.ExitStack() as held:
+                try:
+                    reader = held.enter_context(SegmentReader(segment))
+                except OSError:
+                    continue
+                head = reader.head
+                if (self._service is not None and head.service != self._service) or (
+                    head.lanes and self.name not in head.lanes
+                ):
+                    continue
+                if reader.seal is None:
+                    recover(self._folder, segment)  # nothing where its writer lives
+                cursor = self._folder.cursor(self.name, segment)
+                if cursor is None:
+                    continue
+                held.callback(cursor.close)
+                moved |= self._drain(_Open(segment, reader, cursor), cursor, own=False)
+                done = cursor.progress.done
+            if done:
+                self._folder.remove_if_done(segment)
+        return moved
+
+    def _drain(self, one: _Open, cursor: Cursor, *, own: bool) -> bool:
+        """Send what there is of a segment; whether there was any."""
+        progress = cursor.progress
+        moved = False
+        while not progress.done:
+            part = one.reader.read(progress.offset)
+            if part.end == progress.offset:
+                break
+            batch: list[Frame] = []
+            size = 0
+            for frame in part.frames:
+                if RECORDS.get(frame.type) != self.kind:
+                    continue
+                if batch and (len(batch) >= _BATCH or size + len(frame.body) > _BATCH_BYTES):
+                    self._send(one, cursor, batch, own)
+                    batch, size = [], 0
+                batch.append(frame)
+                size += len(frame.body)
+            if batch:
+                self._send(one, cursor, batch, own)
+                moved = True
+            damaged = sum(end - start for start, end in part.damaged)
+            if damaged:
+                progress.damaged += damaged
+                self.damaged += damaged
+                _log.error(
+                    "leadtrace: %d bytes of the journal's segment %s are damaged and passed over",
+                    damaged,
+                    one.segment.stem,
+                )
+            progress.offset = part.end
+            last = part.frames[-1] if part.frames else None
+            progress.done = last is not None and last.type is Type.SEAL and last.end == part.end == one.reader.size
+            cursor.save()
+        return moved
+
+    def _send(self, one: _Open, cursor: Cursor, frames: list[Frame], own: bool) -> None:
+        batch: Piece = [(one.reader.signal(frame.signal, self.kind), frame.record) for frame in frames]
+        resource, progress = one.reader.head.resource, cursor.progress
+        at = 0
+        for piece, aside, why in deliver(self._transport, self.kind, resource, batch, self):
+            if aside:
+                put_aside(self._folder, self.name, one.segment, resource, piece, why, aside)
+                self._tell_aside(aside, why)
+            at += len(piece)
+            progress.acknowledged += len(piece) - aside
+            progress.set_aside += aside
+            progress.offset = frames[at - 1].end
+            cursor.save()
+            self.acknowledged += len(piece) - aside
+            self.aside += aside
+            if own:
+                self._count(len(piece))
+
+    def _count(self, settled: int) -> None:
+        with self._settled:
+            self.done += settled
+            self._settled.notify_all()
+        if self.on_settled is not None:
+            self.on_settled()
+
+    def _tell_aside(self, count: int, why: str) -> None:
+        self.last_error = why
+        if why not in self._warned and len(self._warned) < 100:
+            self._warned.add(why)
+            _log.warning("leadtrace: %d records (%s) are set aside: %s", count, self.kind, why)
+
+    def _trouble(self, why: str) -> None:
+        if why != self.last_error:
+            self.last_error = why
+            _log.error("leadtrace: %s", why)
+        if self._stop:
+            raise GaveUpError(why)
+
+    def _rest(self) -> None:
+        """Wait until there may be something to do."""
+        self._hurry = False
+        self.idle = True
+        with contextlib.suppress(Empty):
+            self.wake.get(timeout=max(0.05, self._look_at - time.monotonic()) if self._adopt else None)
+        self.idle = False
+        if not self._hurry and not self._stop:
+            self._sleep(self._interval_s)
+
+    def _sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._stop and not self._hurry and (left := until - time.monotonic()) > 0:
+            with contextlib.suppress(Empty):
+                self.wake.get(timeout=left)
+
+    # --- patience, as `deliver` asks for it ---------------------------------------------------------------------------
+
+    def sending(self) -> None:
+        if self._give_up_at is not None and time.monotonic() >= self._give_up_at:
+            raise GaveUpError("time is up")
+
+    def failed(self, answer: Answer) -> None:
+        self.retries += 1
+        self.last_error = answer.why
+        if not self.failing:
+            self.failing = True
+            _log.warning("leadtrace: %s cannot be delivered now and wait in the journal (%s)", self.kind, answer.why)
+            self._said_at = 0.0
+        self._say(LaneState(self._folder.lane_state(self.name).acknowledged_ns, time.time_ns(), answer.why))
+        if self._give_up_at is not None and not self._patient:
+            raise GaveUpError(answer.why)
+
+    def answered(self) -> None:
+        if self.failing:
+            self.failing = False
+            self._said_at = 0.0
+        self._say(LaneState(acknowledged_ns=time.time_ns()))
+
+    def _say(self, state: LaneState) -> None:
+        now = time.monotonic()
+        if now - self._said_at >= _SAY_EVERY_S or self._said_at == 0.0:
+            self._said_at = now
+            self._folder.say_lane_state(self.name, state)
+
+    def wait(self, wait_s: float, asked: bool) -> None:
+        """A flush or the end cuts it short, but not what the receiver asked."""
+        until = time.monotonic() + wait_s
+        while True:
+            end = self._give_up_at
+            hurry, self._hurry = self._hurry, False
+            now = time.monotonic()
+            if end is not None and (now >= end or not self._patient or (asked and until > end)):
+                raise GaveUpError("the process ends")
+            if not asked and (hurry or end is not None):
+                until = min(until, now + (0.05 if hurry else 0.25))
+            if now >= until:
+                return
+            with contextlib.suppress(Empty):
+                self.wake.get(timeout=(until if end is None else min(until, end)) - now)

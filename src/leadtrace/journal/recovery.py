@@ -1,0 +1,255 @@
+"""After a crash: what a dead process left open is closed by what its journal says, and nothing is invented.
+
+For each open flow `flow.interrupted`, for each open delivery `delivery.unconfirmed`, for each span of another library that
+began and never ended its span, ended at the process's last record and marked. They are written into the dead process's
+own segment, which this process holds the lock of, under the dead process's resource; each has an identity derived from
+what it closes, so that two recoveries make one event.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import logging
+import os
+import struct
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from leadtrace import catalogue
+from leadtrace.journal.books import kept_kind
+from leadtrace.journal.frames import KEYED, RECORDS, Frame, Type, key_of, pack, record_of
+from leadtrace.journal.segment import Segment, SegmentReader, lock_of_the_dead, pack_signal
+from leadtrace.otlp import encode
+from leadtrace.otlp.ledger import sequence_of
+from leadtrace.otlp.peek import log_time, peek_log, peek_span, uid_of
+from leadtrace.version import __version__
+
+if TYPE_CHECKING:
+    from leadtrace.journal.folder import Folder
+    from leadtrace.otlp.records import Value
+    from leadtrace.otlp.sink import Signal
+
+__all__ = ["MARK", "derived_uid", "recover", "unfinished"]
+
+_log = logging.getLogger("leadtrace")
+
+MARK: Final = "recovered"
+"""In `leadtrace.marks` of what recovery wrote."""
+
+
+@dataclass(slots=True)
+class _Left:
+    """What a dead process left."""
+
+    opened: dict[int, tuple[int, bytes]] = field(default_factory=dict)
+    """The start events of words without an end, by key: signal number, record."""
+    began: dict[int, tuple[int, bytes]] = field(default_factory=dict)
+    """The beginnings of foreign spans without an end."""
+    closed: set[int] = field(default_factory=set)
+    """What has ended: where a process went on to a new segment, an end may stand before what it ends is told again."""
+    last_sequence: int = 0
+    last_ns: int = 0
+    highest_signal: int = -1
+
+
+@dataclass(slots=True)
+class _Own:
+    """What one of its segments holds."""
+
+    kept: set[str] = field(default_factory=set)
+    records: int = 0
+
+
+def recover(folder: Folder, segment: Segment) -> bool:
+    """Close and seal what the dead process of that segment left; false where it lives, or where another is at it.
+
+    A process that died while it went on to a new segment left two without a seal: they are read as one.
+    """
+    with contextlib.ExitStack() as held:
+        found: list[tuple[SegmentReader, int]] = []
+        for one in folder.segments():
+            if one.boot != segment.boot:
+                continue
+            try:
+                reader = held.enter_context(SegmentReader(one))
+            except OSError:
+                continue
+            if reader.seal is not None:
+                continue
+            descriptor = held.enter_context(lock_of_the_dead(one))
+            if descriptor is None:
+                return False
+            found.append((reader, descriptor))
+        if not found:
+            return False
+        left = _Left()
+        seals = [_read(reader, left) for reader, _ in found]
+        newest, _ = found[-1]
+        closing = _closing(newest, left)
+        for (reader, descriptor), seal in zip(found, seals, strict=True):
+            frames = closing if reader is newest else []
+            if not frames and not seal.records:
+                reader.segment.path.unlink(missing_ok=True)
+            elif not _write(reader, descriptor, frames, seal, left):
+                return False
+        if left.opened or left.began:
+            _log.warning(
+                "leadtrace: process %s of %s ended amid %d flows and deliveries; they are closed as interrupted",
+                newest.head.pid,
+                newest.head.service or "an unknown service",
+                len(left.opened),
+            )
+    return True
+
+
+def _write(reader: SegmentReader, descriptor: int, frames: list[bytes], own: _Own, left: _Left) -> bool:
+    seal = {
+        "reason": "recovered",
+        "last_sequence": left.last_sequence,
+        "last_ns": left.last_ns,
+        "kept": sorted(own.kept),
+    }
+    content = b"".join([*frames, pack(Type.SEAL, json.dumps(seal).encode(), reader.segment.salt)])
+    size = reader.size
+    try:
+        written = os.write(descriptor, content)
+        if written != len(content):
+            os.ftruncate(descriptor, size)
+            raise OSError(errno.ENOSPC, "no space left")
+        os.fsync(descriptor)
+    except OSError as why:
+        _log.warning("leadtrace: what process %s left open cannot be closed now: %s", reader.head.pid, why)
+        return False
+    return True
+
+
+def _read(reader: SegmentReader, left: _Left) -> _Own:
+    own = _Own()
+    offset = 0
+    while True:
+        part = reader.read(offset, whole=True)
+        for frame in part.frames:
+            _take(left, own, frame, reader.segment.boot)
+        if part.end == offset:
+            break
+        offset = part.end
+    return own
+
+
+def _take(left: _Left, own: _Own, frame: Frame, boot: str) -> None:
+    kind = frame.type
+    if kind in RECORDS or kind in KEYED:
+        left.highest_signal = max(left.highest_signal, frame.signal)
+    if kind in RECORDS:
+        own.records += 1
+        record = frame.record
+        if RECORDS[kind] == "logs":
+            left.last_ns = max(left.last_ns, log_time(record))
+            numbered = sequence_of(uid_of(record))
+            if numbered is not None and numbered[0] == boot:
+                left.last_sequence = max(left.last_sequence, numbered[1])
+        else:
+            left.last_ns = max(left.last_ns, peek_span(record).end_ns)
+    if kind is Type.LOG_OPENS:
+        left.opened[frame.key] = (frame.signal, frame.record)
+    elif kind is Type.LOG_CLOSES:
+        left.opened.pop(frame.key, None)
+        left.closed.add(frame.key)
+    elif kind is Type.SPAN_BEGINS:
+        left.began[frame.key] = (frame.signal, frame.record)
+        left.last_ns = max(left.last_ns, peek_span(frame.record).time_ns)
+    elif kind is Type.SPAN_ENDS:
+        left.began.pop(frame.key, None)
+        left.closed.add(frame.key)
+    elif kind is Type.STILL_OPEN:
+        inner = frame.body[1:]
+        signal = int.from_bytes(inner[:2], "little")
+        into = left.opened if frame.body[0] == Type.LOG_OPENS else left.began
+        if key_of(inner) not in left.closed:
+            into[key_of(inner)] = (signal, inner[10:])
+    elif kind is Type.KEPT:
+        own.records += 1
+        own.kept.add(kept_kind(frame.body))
+
+
+def _closing(reader: SegmentReader, left: _Left) -> list[bytes]:
+    """The frames that close what is open, for that segment."""
+    segment = reader.segment
+    frames: list[bytes] = []
+    if left.opened:
+        number = left.highest_signal + 1
+        signal: Signal = encode.signal("logs", "leadtrace", __version__, catalogue.SCHEMA_URL)
+        frames += [pack(Type.SIGNAL, pack_signal(number, signal), segment.salt)] * 2
+        for key, (_, start) in left.opened.items():
+            event = _end_of(start, left.last_ns)
+            if event is not None:
+                frames.append(pack(Type.LOG_CLOSES, record_of(number, event, key), segment.salt))
+    for key, (number, begun) in left.began.items():
+        frames.append(pack(Type.SPAN_ENDS, record_of(number, _ended(begun, left.last_ns), key), segment.salt))
+    return frames
+
+
+def derived_uid(uid: str) -> str:
+    """The identity of the event that closes what that event began: always the same one."""
+    boot = hashlib.blake2b(f"recovered {uid[:16]}".encode(), digest_size=8).hexdigest()
+    return f"{boot}{uid[16:]}"
+
+
+def _end_of(start: bytes, last_ns: int) -> bytes | None:
+    begun = peek_log(start)
+    said = begun.attributes
+    uid = str(said.get("log.record.uid", ""))
+    word = str(said.get("leadtrace.word", ""))
+    name = "delivery.unconfirmed" if word == "delivery" else "flow.interrupted"
+    spec = catalogue.get(name)
+    if spec is None:
+        return None
+    told: dict[str, Value] = {
+        key: value for key, value in said.items() if key not in ("log.record.uid", "leadtrace.kind", "leadtrace.marks")
+    }
+    told["leadtrace.kind"] = spec.kind.value
+    told["leadtrace.marks"] = [MARK]
+    if word == "delivery":
+        told["delivery.reason"] = "interrupted"
+    else:
+        told["leadtrace.word"] = "flow"
+        told["flow.summary.final_outcome"] = "interrupted"
+    if sequence_of(uid) is not None:
+        told["log.record.uid"] = derived_uid(uid)
+    at = max(last_ns, begun.time_ns)
+    duration = (at - begun.time_ns) / 1e6
+    told["delivery.duration_ms" if word == "delivery" else "flow.summary.total_duration_ms"] = duration
+    return encode.log_record(
+        name,
+        at,
+        told,
+        trace_id=begun.trace_id,
+        span_id=begun.span_id,
+        trace_flags=begun.flags & 0xFF,
+        severity_number=17,
+    )
+
+
+def _ended(begun: bytes, last_ns: int) -> bytes:
+    """A span that began, ended: what protobuf finds again later in a message stands, so the end is put behind it."""
+    span = peek_span(begun)
+    body = begun[1:]
+    size, at = 0, 0
+    for at, byte in enumerate(body):
+        size |= (byte & 127) << (7 * at)
+        if byte < 128:
+            break
+    inner = body[at + 1 : at + 1 + size]
+    end = struct.pack("<BQ", 0x41, max(last_ns, span.time_ns))
+    marks = encode.pairs(b"\x4a", {"leadtrace.marks": [MARK]})
+    return encode.framed(b"\x12", inner + end + marks)
+
+
+def unfinished(reader: SegmentReader) -> tuple[int, int]:
+    """How many flows, deliveries and resumes, and how many foreign spans, are open in a segment as far as it is written."""
+    left = _Left()
+    _read(reader, left)
+    return len(left.opened), len(left.began)

@@ -1,0 +1,86 @@
+"""Which sink a process gets: the journal on disk with a lane for each receiver, or memory where there is no disk."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, TypeAlias
+
+from leadtrace.errors import JournalError, SettingsError
+from leadtrace.journal.endpoints import Endpoint, Kind, endpoints
+from leadtrace.journal.memory import MemorySink
+from leadtrace.journal.transport import OtlpTransport
+from leadtrace.otlp import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from leadtrace.journal.disk import JournalSink
+    from leadtrace.journal.endpoints import Target
+    from leadtrace.settings import Settings
+
+__all__ = ["DEFAULT", "Destinations", "LocalSink", "destinations", "make_sink", "name_of"]
+
+LocalSink: TypeAlias = "MemorySink | JournalSink"
+Destinations: TypeAlias = "dict[str, dict[Kind, Endpoint]]"
+
+DEFAULT = "default"
+"""The name of the destination that the standard variables describe, whatever its address: it may change."""
+_OPTIONAL = "optional:"
+
+
+def destinations(settings: Settings, target: Target) -> Destinations:
+    """The further receivers by name, with the protocol, headers and time-outs of the first. Raises SettingsError."""
+    from dataclasses import replace
+
+    found: Destinations = {}
+    for one in settings.also_to:
+        url = one.removeprefix(_OPTIONAL)
+        name = name_of(url)
+        if name in found:
+            raise SettingsError("LEADTRACE_ALSO_TO names a receiver twice", got=url)
+        found[name] = endpoints(replace(target, endpoint=url))
+    if found and settings.journal is None:
+        raise SettingsError("several receivers need the journal: LEADTRACE_ALSO_TO with LEADTRACE_JOURNAL=off")
+    return found
+
+
+def name_of(url: str) -> str:
+    """A receiver's name, which names files too."""
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", url.partition("//")[2] or url).strip("-.") or "receiver"
+
+
+def make_sink(
+    settings: Settings,
+    wanted: Mapping[Kind, Endpoint],
+    further: Destinations,
+    attributes: Mapping[str, object],
+    schema_url: str,
+) -> tuple[LocalSink, list[str]]:
+    """The sink, and what is not as one might expect, in sentences."""
+    resource = encode.resource(attributes, schema_url)
+    notes: list[str] = []
+    if settings.journal is not None and settings.events != "span":
+        from leadtrace.journal.disk import JournalSink
+        from leadtrace.journal.folder import Folder
+
+        optional = {name_of(one.removeprefix(_OPTIONAL)) for one in settings.also_to if one.startswith(_OPTIONAL)}
+        transports = {DEFAULT: OtlpTransport(wanted), **{name: OtlpTransport(one) for name, one in further.items()}}
+        try:
+            made = JournalSink(
+                Folder(settings.journal),
+                transports,
+                resource,
+                service=str(attributes.get("service.name", "")),
+                fsync=settings.fsync,
+                optional=frozenset(optional),
+                capacity_bytes=settings.journal_max,
+                warn_age_s=settings.journal_age,
+            )
+        except JournalError as why:
+            notes.append(
+                f"{why}: records wait in memory, and what is not sent when the process dies is LOST; "
+                "LEADTRACE_JOURNAL names another folder, or off"
+            )
+        else:
+            return made, notes
+    return MemorySink(OtlpTransport(wanted), resource), notes
