@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Questions of all leads: how often, what fails, what it costs and earns.",
     ),
     "serve": ("leadtrace.cli.serve:serve", "OTLP in, an embedded store, the reading API."),
+    "journal": ("leadtrace.cli.journal:journal", "What waits to be sent, for whom, since when; sending it."),
     "demo": ("leadtrace.cli.demo:demo", "The example pipeline and its timelines, in one command."),
     "catalogue": ("leadtrace.cli.catalogue:catalogue", "What may be emitted."),
     "key": ("leadtrace.cli.key:key", "The keys of the hashes that stand for personal data."),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from leadtrace.journal.folder import Folder
 
-__all__ = ["Contents", "close_books", "contents", "erased_ranges", "ledgers", "note_erased", "prune_books"]
+__all__ = ["Contents", "book_of", "close_books", "contents", "erased_ranges", "ledgers", "note_erased", "prune_books"]
 
 _KEPT_BOOKS_S = 90 * 86_400
 
@@ -98,7 +98,8 @@ def _json(body: bytes) -> dict[str, Any]:
 # --- the book of a boot -----------------------------------------------------------------------------------------------
 
 
-def _book(folder: Folder, boot: str) -> dict[str, Any]:
+def book_of(folder: Folder, boot: str) -> dict[str, Any]:
+    """A process's book as it is written; an empty one where there is none."""
     try:
         found = json.loads((folder.path / "ledger" / f"{boot}.json").read_bytes())
     except (OSError, ValueError):
@@ -123,7 +124,7 @@ def close_books(folder: Folder, segment: Segment, reader: SegmentReader, lanes: 
     head, seal = reader.head, reader.seal or {}
     progress = {lane: folder.progress(lane, segment) for lane in lanes}
     with folder.alone("ledger"):
-        book = _book(folder, segment.boot)
+        book = book_of(folder, segment.boot)
         if segment.number in book["merged"]:
             return
         book["merged"].append(segment.number)
@@ -149,14 +150,14 @@ def close_books(folder: Folder, segment: Segment, reader: SegmentReader, lanes: 
 def note_erased(folder: Folder, boot: str, numbers: Ranges, spans: int = 0) -> None:
     """Numbers that `erase` removed: known of for ever, and no loss."""
     with folder.alone("ledger"):
-        book = _book(folder, boot)
+        book = book_of(folder, boot)
         _add(book, "erased", numbers)
         book["erased_spans"] = book.get("erased_spans", 0) + spans
         _write_book(folder, book)
 
 
 def erased_ranges(folder: Folder, boot: str) -> Ranges:
-    return Ranges.of(*_book(folder, boot).get("erased", ()))
+    return Ranges.of(*book_of(folder, boot).get("erased", ()))
 
 
 def prune_books(folder: Folder, now_s: float) -> None:
@@ -189,7 +190,7 @@ def ledgers(folder: Folder) -> list[Ledger]:
 
 
 def _ledger(folder: Folder, boot: str, segments: Iterable[Segment], aside: Iterable[int]) -> Ledger:
-    book = _book(folder, boot)
+    book = book_of(folder, boot)
     acknowledged = Ranges.of(*book.get("acknowledged", ()))
     refused = Ranges.of(*book.get("refused", ()))
     erased = Ranges.of(*book.get("erased", ()))

@@ -567,9 +567,8 @@ class JournalSink:
                 lane.nudge(hurry=True)
         for lane in self._lanes:
             if lane.thread is None and lane.done < targets[lane.kind]:  # the interpreter starts no more threads
-                lane.stop(until, patient=False)
                 with contextlib.suppress(GaveUpError):
-                    lane.sweep()
+                    lane.sweep(until)
             while not lane.wait_for(targets[lane.kind], min(0.1, until - time.monotonic())):
                 if time.monotonic() >= until or lane.given_up or hopeless():
                     return False

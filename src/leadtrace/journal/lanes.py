@@ -166,8 +166,12 @@ class Lane:
         self._own.clear()
         self._transport.close()
 
-    def sweep(self) -> bool:
-        """One pass over all that there is, in the calling thread; whether anything moved. For a sender that runs once."""
+    def sweep(self, until: float) -> bool:
+        """One pass over all that there is, in the calling thread; whether anything moved.
+
+        Raises GaveUpError at that time (monotonic), or where the receiver does not take it now.
+        """
+        self._patient, self._give_up_at = False, until
         with uninstrumented():
             self._look_at = 0.0
             return self._pass()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from leadtrace.otlp.allowed import Allow
 
-__all__ = ["Setup", "configure"]
+__all__ = ["Setup", "configure", "with_token"]
 
 _log = logging.getLogger("leadtrace")
 _lock = threading.Lock()
@@ -170,7 +170,7 @@ def configure(
     target = Target(
         endpoint, protocol, headers, timeout_s, compression, certificate, client_certificate, client_key, insecure
     )
-    target = _with_token(target, settings.token)
+    target = with_token(target, settings.token)
     wanted = endpoints(target)
     further = destinations(settings, target)
     redactor = Redactor(
@@ -231,7 +231,7 @@ def _places(what: object, places: Sequence[str]) -> Sequence[str]:
     return places
 
 
-def _with_token(target: Target, token: str) -> Target:
+def with_token(target: Target, token: str) -> Target:
     """The token of `leadtrace serve` goes with what is sent, unless headers already say who sends."""
     if not token:
         return target

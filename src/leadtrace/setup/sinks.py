@@ -16,9 +16,20 @@ if TYPE_CHECKING:
 
     from leadtrace.journal.disk import JournalSink
     from leadtrace.journal.endpoints import Target
+    from leadtrace.journal.folder import Folder
+    from leadtrace.journal.lanes import Lane
     from leadtrace.settings import Settings
 
-__all__ = ["DEFAULT", "Destinations", "LocalSink", "destinations", "make_sink", "name_of"]
+__all__ = [
+    "DEFAULT",
+    "Destinations",
+    "LocalSink",
+    "destinations",
+    "make_sink",
+    "name_of",
+    "sending_lanes",
+    "transports",
+]
 
 LocalSink: TypeAlias = "MemorySink | JournalSink"
 Destinations: TypeAlias = "dict[str, dict[Kind, Endpoint]]"
@@ -84,3 +95,24 @@ def make_sink(
         else:
             return made, notes
     return MemorySink(OtlpTransport(wanted), resource), notes
+
+
+def transports(settings: Settings, url: str | None) -> dict[str, OtlpTransport]:
+    """A transport for each receiver that the settings and the standard variables name; `url` in place of the first."""
+    from leadtrace.journal.endpoints import Target
+    from leadtrace.setup.composition import with_token
+
+    target = with_token(Target(endpoint=url), settings.token)
+    wanted = endpoints(target)
+    if not wanted:
+        raise SettingsError("there is no receiver: OTEL_SDK_DISABLED, or no exporter is otlp")
+    further = destinations(settings, target)
+    return {DEFAULT: OtlpTransport(wanted), **{name: OtlpTransport(one) for name, one in further.items()}}
+
+
+def sending_lanes(folder: Folder, settings: Settings, url: str | None) -> list[Lane]:
+    """Lanes for a process that only sends: it takes segments of any service."""
+    from leadtrace.journal.lanes import Lane
+
+    found = transports(settings, url)
+    return [Lane(folder, name, kind, one) for name, one in found.items() for kind in sorted(one.kinds)]

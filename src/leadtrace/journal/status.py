@@ -1,0 +1,166 @@
+"""How the journal stands: what waits for whom, since when, and what is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from leadtrace.journal.aside import set_aside
+from leadtrace.journal.books import book_of
+from leadtrace.journal.frames import RECORDS
+from leadtrace.journal.recovery import unfinished
+from leadtrace.journal.segment import SegmentReader, lock_of_the_dead
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from leadtrace.journal.folder import Folder
+
+__all__ = ["LaneStatus", "Status", "status"]
+
+
+@dataclass(slots=True)
+class LaneStatus:
+    """One receiver and one kind of records."""
+
+    lane: str
+    waiting: int = 0
+    acknowledged_ns: int = 0
+    failed_ns: int = 0
+    error: str = ""
+
+    @property
+    def failing(self) -> bool:
+        """Whether its last answer was a failure, with something to send."""
+        return self.failed_ns > self.acknowledged_ns and self.waiting > 0
+
+
+@dataclass(slots=True)
+class Status:
+    """A journal at one moment. Times are Unix nanoseconds, 0 for none."""
+
+    folder: str
+    lanes: list[LaneStatus] = field(default_factory=list)
+    segments: int = 0
+    bytes: int = 0
+    oldest_ns: int = 0
+    """When the oldest segment was begun that somebody waits for."""
+    alive: int = 0
+    """Processes that write now."""
+    dead: int = 0
+    """Processes that died and were not taken over yet."""
+    open_words: int = 0
+    open_spans: int = 0
+    set_aside: int = 0
+    refused: int = 0
+    damaged: int = 0
+    """Bytes."""
+
+    @property
+    def waiting(self) -> int:
+        """Records, for the receiver that has most before it."""
+        kinds: dict[str, int] = {}
+        for one in self.lanes:
+            kind = one.lane.rpartition(".")[2]
+            kinds[kind] = max(kinds.get(kind, 0), one.waiting)
+        return sum(kinds.values())
+
+    @property
+    def wrong(self) -> bool:
+        return bool(self.set_aside or self.refused or self.damaged or any(one.failing for one in self.lanes))
+
+    def as_json(self) -> dict[str, Any]:
+        return {"schema": "leadtrace.journal/1", "waiting": self.waiting, "wrong": self.wrong, **asdict(self)}
+
+    def lines(self, now_ns: int) -> Iterator[str]:
+        """For a person."""
+        age = f", the oldest for {_span(now_ns - self.oldest_ns)}" if self.oldest_ns and self.waiting else ""
+        yield f"{self.folder}: {self.waiting} records wait{age}; {self.segments} segments, {self.bytes / (1 << 20):.1f} MiB"
+        yield f"processes: {self.alive} write, {self.dead} died and wait to be taken over"
+        for one in self.lanes:
+            told = f"  {one.lane}: {one.waiting} wait"
+            if one.acknowledged_ns:
+                told += f", last acknowledged {_span(now_ns - one.acknowledged_ns)} ago"
+            if one.failing:
+                told += f"; FAILS since then: {one.error}"
+            yield told
+        if self.open_words or self.open_spans:
+            yield f"open now: {self.open_words} flows and deliveries, {self.open_spans} spans of other libraries"
+        if self.set_aside:
+            yield f"set aside: {self.set_aside} records that a receiver refused; see leadtrace journal aside"
+        if self.refused:
+            yield f"refused: {self.refused} records that found no room"
+        if self.damaged:
+            yield f"damaged: {self.damaged} bytes that hold no intact record"
+
+
+def status(folder: Folder) -> Status:
+    """Look at a journal, also while it is written."""
+    found = Status(str(folder.path))
+    lanes: dict[str, LaneStatus] = {}
+    for segment in folder.segments():
+        try:
+            reader = SegmentReader(segment)
+        except OSError:
+            continue
+        with reader:
+            found.segments += 1
+            found.bytes += reader.size
+            head, seal = reader.head, reader.seal
+            if seal is None:
+                with lock_of_the_dead(segment) as dead:
+                    found.alive += dead is None
+                    found.dead += dead is not None
+                words, spans = unfinished(reader)
+                found.open_words += words
+                found.open_spans += spans
+            counts, damaged, refused = _count(folder, reader, list(head.lanes))
+            found.damaged += damaged
+            found.refused += refused
+            for lane, waiting in counts.items():
+                lanes.setdefault(lane, LaneStatus(lane)).waiting += waiting
+            if any(counts.values()) and head.started_ns:
+                found.oldest_ns = min(found.oldest_ns or head.started_ns, head.started_ns)
+    for path in (folder.path / "lanes").glob("*.json"):
+        lanes.setdefault(path.stem, LaneStatus(path.stem))
+    for name, one in sorted(lanes.items()):
+        state = folder.lane_state(name)
+        one.acknowledged_ns, one.failed_ns, one.error = state.acknowledged_ns, state.failed_ns, state.error
+        found.lanes.append(one)
+    found.set_aside = sum(1 for _ in set_aside(folder))
+    for path in (folder.path / "ledger").glob("*.json"):
+        book = book_of(folder, path.stem)
+        found.refused += int(book.get("refused_count", 0))
+        found.damaged += int(book.get("damaged", 0))
+    return found
+
+
+def _count(folder: Folder, reader: SegmentReader, lanes: list[str]) -> tuple[dict[str, int], int, int]:
+    """Records behind each lane's cursor; damaged bytes; refusals noted."""
+    from leadtrace.journal.books import contents
+
+    offsets = {lane: folder.progress(lane, reader.segment).offset for lane in lanes}
+    waiting = dict.fromkeys(lanes, 0)
+    at = min(offsets.values(), default=0)
+    while offsets:
+        part = reader.read(at)
+        for frame in part.frames:
+            kind = RECORDS.get(frame.type)
+            if kind is None:
+                continue
+            for lane, offset in offsets.items():
+                if frame.start >= offset and lane.endswith(kind):
+                    waiting[lane] += 1
+        if part.end == at:
+            break
+        at = part.end
+    counted = contents(reader)
+    return waiting, counted.damaged, counted.refused_count
+
+
+def _span(ns: int) -> str:
+    seconds = max(0.0, ns / 1e9)
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
