@@ -49,8 +49,8 @@ KINDS = {
     "start": "flow.started operation.started enhancement.started delivery.started api.call.attempted user.login.attempted",
     "success": "enhancement.success operation.completed delivery.accepted api.call.succeeded validation.passed "
     "rule.satisfied user.login.succeeded",
-    "failure": "flow.failed flow.interrupted operation.failed enhancement.failed delivery.failed delivery.unconfirmed user.login.failed "
-    "dispatch.pool_exhausted template.spintax_error lead.event.quarantined record.quarantined "
+    "failure": "flow.failed flow.interrupted operation.failed enhancement.failed delivery.failed delivery.unconfirmed "
+    "user.login.failed dispatch.pool_exhausted template.spintax_error lead.event.quarantined record.quarantined "
     "leadtrace.handler.failed leadtrace.records.dropped",
     "rejection": "delivery.rejected validation.failed rule.rejected bid.declined lead.declined lead.returned",
     "attempt_failure": "api.call.failed lead.event.failed",
