@@ -1,0 +1,456 @@
+"""How long flows and their steps take, what a run waits for, what would make it faster, and what it uses of the machine."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from leadtrace.analysis.critical_path import critical_path, self_time_ns
+from leadtrace.analysis.improvable import tried
+from leadtrace.analysis.model import LEAST, Rate, Report, Row, Sample, Window
+from leadtrace.analysis.options import Options, option
+from leadtrace.analysis.registry import Analysis
+from leadtrace.analysis.sampled import runs_drawn
+
+if TYPE_CHECKING:
+    from leadtrace.analysis.passages import Passage
+    from leadtrace.analysis.sampled import SampledRuns
+    from leadtrace.store.relations.interface import Relations
+
+__all__ = [
+    "PERFORMANCE",
+    "FlowTime",
+    "Improvable",
+    "PathPart",
+    "PerformanceOptions",
+    "Resources",
+    "StepTime",
+    "performance",
+]
+
+HEALTHY_MS: Final = 1_000.0
+CRISIS_MS: Final = 10_000.0
+_DAY_NS: Final = 86_400 * 10**9
+
+# Durations by nearest rank, in integers: the smallest rank that is at least that share of all. The baseline is of the flow,
+# whatever its version: a new one is to be measured against the old.
+_FLOWS: Final = """
+WITH runs AS (
+  SELECT flow_name, flow_version, duration_ms, outcome,
+    CASE WHEN end_ns >= $since THEN 1 ELSE 0 END AS inside
+  FROM lead_runs
+  WHERE end_ns >= $earliest AND ($until = 0 OR end_ns < $until) AND ($flow = '' OR flow_name = $flow)
+),
+completed AS (
+  SELECT * FROM runs WHERE duration_ms IS NOT NULL AND outcome NOT IN ('', 'failed', 'cancelled', 'interrupted')
+),
+ranked AS (
+  SELECT flow_name, flow_version, duration_ms,
+    row_number() OVER (PARTITION BY flow_name, flow_version ORDER BY duration_ms) AS place,
+    count(*) OVER (PARTITION BY flow_name, flow_version) AS of
+  FROM completed WHERE inside = 1
+),
+placed AS (
+  SELECT flow_name, duration_ms,
+    row_number() OVER (PARTITION BY flow_name ORDER BY duration_ms) AS place,
+    count(*) OVER (PARTITION BY flow_name) AS of
+  FROM completed WHERE inside = $baseline
+),
+baselines AS (
+  SELECT flow_name, max(of) AS runs,
+    min(CASE WHEN place * 100 >= of * 50 THEN duration_ms END) AS p50,
+    min(CASE WHEN place * 100 >= of * 95 THEN duration_ms END) AS p95
+  FROM placed GROUP BY flow_name
+)
+SELECT r.flow_name, r.flow_version, count(*),
+  min(CASE WHEN r.place * 100 >= r.of * 50 THEN r.duration_ms END),
+  min(CASE WHEN r.place * 100 >= r.of * 90 THEN r.duration_ms END),
+  min(CASE WHEN r.place * 100 >= r.of * 95 THEN r.duration_ms END),
+  min(CASE WHEN r.place * 100 >= r.of * 99 THEN r.duration_ms END),
+  avg(r.duration_ms), max(r.duration_ms),
+  coalesce(max(b.runs), 0), max(b.p50), max(b.p95),
+  sum(CASE WHEN r.duration_ms <= b.p50 THEN 1 ELSE 0 END),
+  sum(CASE WHEN r.duration_ms > b.p95 THEN 1 ELSE 0 END),
+  sum(CASE WHEN r.duration_ms < $healthy THEN 1 ELSE 0 END),
+  sum(CASE WHEN r.duration_ms > $crisis THEN 1 ELSE 0 END)
+FROM ranked r LEFT JOIN baselines b ON b.flow_name = r.flow_name
+GROUP BY r.flow_name, r.flow_version
+ORDER BY r.flow_name, r.flow_version"""
+
+_OTHERS: Final = """
+SELECT
+  sum(CASE WHEN outcome = 'failed' THEN 1 ELSE 0 END),
+  sum(CASE WHEN outcome = 'cancelled' THEN 1 ELSE 0 END),
+  sum(CASE WHEN outcome = 'interrupted' THEN 1 ELSE 0 END),
+  sum(CASE WHEN outcome = '' THEN 1 ELSE 0 END)
+FROM lead_runs
+WHERE coalesce(end_ns, start_ns) >= $since AND ($until = 0 OR coalesce(end_ns, start_ns) < $until)
+  AND ($flow = '' OR flow_name = $flow)"""
+
+_STEPS: Final = """
+WITH ended AS (
+  SELECT coalesce(r.flow_name, '') AS flow_name, coalesce(r.flow_version, '') AS flow_version, e.word AS word,
+    CASE WHEN e.word = 'delivery' AND e.buyer <> '' THEN 'deliver to ' || e.buyer ELSE e.word_name END AS step,
+    e.duration_ms AS duration_ms, e.kind AS kind
+  FROM lead_events e
+  LEFT JOIN lead_runs r ON r.run_id = e.run_id AND r.tenant = e.tenant
+  WHERE e.word <> '' AND e.word <> 'flow' AND e.kind <> 'start' AND e.duration_ms IS NOT NULL
+    AND ($flow = '' OR r.flow_name = $flow)
+),
+ranked AS (
+  SELECT flow_name, flow_version, word, step, duration_ms, kind,
+    row_number() OVER (PARTITION BY flow_name, flow_version, word, step ORDER BY duration_ms) AS place,
+    count(*) OVER (PARTITION BY flow_name, flow_version, word, step) AS of
+  FROM ended
+)
+SELECT flow_name, flow_version, word, step, count(*),
+  sum(CASE WHEN kind IN ('failure', 'attempt_failure') THEN 1 ELSE 0 END),
+  min(CASE WHEN place * 100 >= of * 50 THEN duration_ms END),
+  min(CASE WHEN place * 100 >= of * 95 THEN duration_ms END),
+  avg(duration_ms), max(duration_ms)
+FROM ranked
+GROUP BY flow_name, flow_version, word, step
+ORDER BY flow_name, flow_version, avg(duration_ms) * count(*) DESC, word, step"""
+
+_RESOURCES: Final = """
+WITH ended AS (
+  SELECT flow_name, flow_version, cpu_ms, peak_memory_bytes, concurrent_flows,
+    row_number() OVER (PARTITION BY flow_name, flow_version ORDER BY cpu_ms) AS place,
+    count(*) OVER (PARTITION BY flow_name, flow_version) AS of
+  FROM lead_events
+  WHERE name = 'flow.completed' AND cpu_ms IS NOT NULL AND ($flow = '' OR flow_name = $flow)
+)
+SELECT flow_name, flow_version, count(*),
+  min(CASE WHEN place * 100 >= of * 50 THEN cpu_ms END),
+  min(CASE WHEN place * 100 >= of * 95 THEN cpu_ms END),
+  sum(CASE WHEN concurrent_flows = 1 THEN 1 ELSE 0 END),
+  avg(CASE WHEN concurrent_flows = 1 THEN cpu_ms END),
+  max(peak_memory_bytes), avg(concurrent_flows), max(concurrent_flows)
+FROM ended
+GROUP BY flow_name, flow_version
+ORDER BY flow_name, flow_version"""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class PerformanceOptions(Options):
+    flow: str = option("", "Only runs of the flow of this name.")
+    sample: int = option(300, "How many runs are read whole, for the critical path and what would help; 0: all.")
+    baseline_days: float = option(28.0, "How long before the window the flow's own baseline begins.")
+    healthy_ms: float = option(HEALTHY_MS, "The absolute limit below which a run is healthy.")
+    crisis_ms: float = option(CRISIS_MS, "The absolute limit above which a run is in crisis.")
+
+
+@dataclass(slots=True, frozen=True)
+class FlowTime(Row):
+    """How long the completed runs of one flow version took."""
+
+    section: ClassVar[str] = "flows"
+    flow: str
+    version: str
+    runs: int
+    p50_ms: float
+    p90_ms: float
+    p95_ms: float
+    p99_ms: float
+    mean_ms: float
+    max_ms: float
+    baseline_runs: int
+    """Completed runs of the flow, of any version, that the bands are relative to."""
+    baseline_p50_ms: float | None
+    baseline_p95_ms: float | None
+    fast: Rate | None
+    """At most the baseline's median; None without a baseline."""
+    normal: Rate | None
+    """Above it, and at most the baseline's 95th percentile."""
+    slow: Rate | None
+    """Above that."""
+    healthy: Rate
+    """Below the absolute limit of a healthy run."""
+    crisis: Rate
+    """Above the absolute limit of a crisis."""
+
+
+@dataclass(slots=True, frozen=True)
+class StepTime(Row):
+    """How long one step, enhancement, delivery, check or try took, over every call that ended."""
+
+    section: ClassVar[str] = "steps"
+    flow: str
+    version: str
+    word: str
+    name: str
+    calls: int
+    failed: int
+    p50_ms: float
+    p95_ms: float
+    mean_ms: float
+    max_ms: float
+
+
+@dataclass(slots=True, frozen=True)
+class PathPart(Row):
+    """What the runs waited for: one word's own time on the critical path, tries and foreign spans beneath it included."""
+
+    section: ClassVar[str] = "critical_path"
+    flow: str
+    version: str
+    word: str
+    name: str
+    bottleneck: bool
+    """Whether it has the most of all parts of this flow version."""
+    path_ms: float
+    """Per run, on average over the runs looked at, those without it included."""
+    share: Rate
+    """Of the runs' time together, in milliseconds."""
+    on_path: Rate
+    """Runs whose critical path it is on."""
+    self_ms: float
+    """Its own time per run, on the path or beside it."""
+
+
+@dataclass(slots=True, frozen=True)
+class Improvable(Row):
+    """One change that would have made the recorded runs faster; `what-if` tells its assumptions."""
+
+    section: ClassVar[str] = "most_improvable"
+    flow: str
+    version: str
+    change: str
+    saved_ms: float
+    """Per run, on average over the runs looked at."""
+    faster: float
+    """The share of the runs' time that it saves, 0 to 1."""
+    runs_changed: Rate
+
+
+@dataclass(slots=True, frozen=True)
+class Resources(Row):
+    """What completed runs used of their process, as they told it themselves at their end."""
+
+    section: ClassVar[str] = "resources"
+    flow: str
+    version: str
+    runs: int
+    cpu_p50_ms: float
+    cpu_p95_ms: float
+    runs_alone: int
+    """Runs beside which no other flow was open in the process: only their CPU time is theirs alone."""
+    cpu_alone_ms: float | None
+    """The mean of those."""
+    peak_memory_bytes: int | None
+    concurrent_mean: float | None
+    concurrent_max: int | None
+
+
+def performance(relations: Relations, options: PerformanceOptions) -> Report[Row]:
+    """Times of flows and steps exactly, over every run and call; critical path and remedies over a sample of whole runs."""
+    part = relations.part
+    given: dict[str, str | int | float | None] = {
+        "flow": options.flow,
+        "since": part.since_ns,
+        "until": part.until_ns,
+    }
+    earliest = max(part.since_ns - round(options.baseline_days * _DAY_NS), 0) if part.since_ns else 0
+    limits = {"healthy": options.healthy_ms, "crisis": options.crisis_ms}
+    base = {"earliest": earliest, "baseline": 0 if part.since_ns else 1}
+    flows = [_flow_time(row) for row in relations.query(_FLOWS, given | limits | base)]
+    steps = [_step_time(row) for row in relations.query(_STEPS, given)]
+    resources = [_resources(row) for row in relations.query(_RESOURCES, given)]
+    ((failed, cancelled, interrupted, open_),) = relations.query(_OTHERS, given)
+    sampled = runs_drawn(relations, options.sample, options.now_ns, options.flow)
+    parts, changes, looked_at, notes = _looked_into(sampled)
+    rows: list[Row] = []
+    for several in (flows, parts, changes, steps, resources):
+        rows += several[: options.limit] if options.limit else several
+    counts = {
+        "completed_runs": sum(one.runs for one in flows),
+        "failed_runs": failed or 0,
+        "cancelled_runs": cancelled or 0,
+        "interrupted_runs": interrupted or 0,
+        "open_runs": open_ or 0,
+        "ended_calls": sum(one.calls for one in steps),
+        "runs_read_whole": looked_at,
+    }
+    return Report(
+        PERFORMANCE.name,
+        Window(part.since_ns, part.until_ns),
+        Sample(counts),
+        tuple(rows),
+        (*_notes(options, flows, bool(part.since_ns)), *notes),
+        tuple(sampled.incomplete),
+    )
+
+
+def _flow_time(row: tuple[Any, ...]) -> FlowTime:
+    flow, version, runs, p50, p90, p95, p99, mean, most, base_runs, base_p50, base_p95, fast, slow, healthy, crisis = (
+        row
+    )
+    known = base_runs >= LEAST
+
+    def rate(count: int) -> Rate:
+        return Rate(int(count or 0), int(runs), "completed runs")
+
+    return FlowTime(
+        flow,
+        version,
+        runs,
+        p50,
+        p90,
+        p95,
+        p99,
+        mean,
+        most,
+        base_runs,
+        base_p50,
+        base_p95,
+        rate(fast) if known else None,
+        rate(runs - fast - slow) if known else None,
+        rate(slow) if known else None,
+        rate(healthy),
+        rate(crisis),
+    )
+
+
+def _step_time(row: tuple[Any, ...]) -> StepTime:
+    flow, version, word, name, calls, failed, p50, p95, mean, most = row
+    return StepTime(flow, version, word, name, calls, int(failed), p50, p95, mean, most)
+
+
+def _resources(row: tuple[Any, ...]) -> Resources:
+    flow, version, runs, p50, p95, alone, cpu_alone, memory, concurrent, most = row
+    return Resources(flow, version, runs, p50, p95, int(alone or 0), cpu_alone, memory, concurrent, most)
+
+
+@dataclass(slots=True)
+class _Part:
+    """One word's share of the runs looked at."""
+
+    path_ns: int = 0
+    self_ns: int = 0
+    runs: int = 0
+
+
+@dataclass(slots=True)
+class _Looked:
+    """The runs of one flow version that were read whole."""
+
+    passages: list[Passage] = field(default_factory=list)
+    parts: dict[tuple[str, str], _Part] = field(default_factory=lambda: defaultdict(_Part))
+
+    @property
+    def total_ns(self) -> int:
+        return sum(one.root.length_ns for one in self.passages)
+
+    def add(self, passage: Passage) -> None:
+        self.passages.append(passage)
+        met = set()
+        for stretch in critical_path(passage.root):
+            home = stretch.piece.home
+            self.parts[home.word, home.name].path_ns += stretch.ended_ns - stretch.began_ns
+            met.add((home.word, home.name))
+        for key in met:
+            self.parts[key].runs += 1
+        for piece in passage.root.walk():
+            self.parts[piece.home.word, piece.home.name].self_ns += self_time_ns(piece)
+
+
+def _looked_into(sampled: SampledRuns) -> tuple[list[PathPart], list[Improvable], int, list[str]]:
+    """What runs waited for and what would have helped, by flow version; how many were looked at; what is to be said of it."""
+    flows: dict[tuple[str, str], _Looked] = {}
+    unfinished = shifted = looked_at = 0
+    for passage in sampled:
+        if passage.run.ended_by not in _COMPLETED:
+            continue
+        looked_at += 1
+        flows.setdefault((passage.run.name, passage.run.version), _Looked()).add(passage)
+        unfinished += bool(passage.unfinished)
+        shifted += bool(passage.shifted)
+    parts: list[PathPart] = []
+    changes: list[Improvable] = []
+    for (flow, version), looked in sorted(flows.items()):
+        parts += _parts(flow, version, looked)
+        changes += _changes(flow, version, looked)
+    notes = [
+        f"Critical path and what would help are worked out on {sampled.text}; of those, {looked_at} were completed and whole."
+    ]
+    if unfinished:
+        notes.append(f"{unfinished} of these runs have words without an end; their time counts as their caller's.")
+    if shifted:
+        notes.append(
+            f"In {shifted} of these runs a clock is off; calls into other services were put in the middle of their caller."
+        )
+    if sampled.without_lead:
+        notes.append(f"{sampled.without_lead} runs name no lead and are not among those read whole.")
+    if looked_at and looked_at < LEAST:
+        notes.append(f"Only {looked_at} runs were read whole: too few to say what usually is the bottleneck.")
+    return parts, changes, looked_at, notes
+
+
+_COMPLETED = ("flow.completed", "")
+"""The events that end a run which came to its end by itself; '' where the last of what it handed over ended it."""
+
+
+def _parts(flow: str, version: str, looked: _Looked) -> list[PathPart]:
+    runs, total = len(looked.passages), looked.total_ns
+    ranked = sorted(looked.parts.items(), key=lambda one: (-one[1].path_ns, one[0]))
+    return [
+        PathPart(
+            flow,
+            version,
+            word,
+            name,
+            place == 0 and part.path_ns > 0,
+            part.path_ns / runs / 1e6,
+            Rate(round(part.path_ns / 1e6), round(total / 1e6), "ms of the runs' time", 1),
+            Rate(part.runs, runs, "runs read whole", 1),
+            part.self_ns / runs / 1e6,
+        )
+        for place, ((word, name), part) in enumerate(ranked)
+        if part.path_ns or part.self_ns
+    ]
+
+
+def _changes(flow: str, version: str, looked: _Looked) -> list[Improvable]:
+    runs = len(looked.passages)
+    return [
+        Improvable(
+            flow,
+            version,
+            str(one.change),
+            (one.before_ns - one.after_ns) / runs / 1e6,
+            one.faster,
+            Rate(one.runs_changed, runs, "runs read whole", 1),
+        )
+        for one in tried(looked.passages)
+    ]
+
+
+def _notes(options: PerformanceOptions, flows: list[FlowTime], windowed: bool) -> list[str]:
+    days = f"{options.baseline_days:g} days before the window" if windowed else "same runs, because no window was given"
+    notes = [
+        (
+            f"Bands are relative to the flow's own baseline, of all its versions, from the {days}: fast is at most the median, "
+            f"slow above the 95th percentile. Healthy is below {options.healthy_ms:g} ms, crisis above {options.crisis_ms:g} ms."
+        ),
+        "Durations are of completed runs alone, by nearest rank, over every run and every call of the window.",
+    ]
+    notes += [
+        f"{one.flow} v{one.version}: its baseline has {one.baseline_runs} runs, fewer than {LEAST}: no bands."
+        for one in flows
+        if one.fast is None
+    ]
+    notes += [
+        f"{one.flow} v{one.version}: only {one.runs} runs; of so few the percentiles say little."
+        for one in flows
+        if one.runs < LEAST
+    ]
+    return notes
+
+
+PERFORMANCE: Final = Analysis(
+    "performance",
+    performance,
+    PerformanceOptions,
+    (FlowTime, PathPart, Improvable, StepTime, Resources),
+)

@@ -1,0 +1,334 @@
+"""`what-if`: recorded runs as they would have been with a cache, in parallel, with another time-out, or without something.
+
+leadtrace report what-if --cache "Phone Intelligence" --parallel "Identity,Address" --timeout "Identity=2s"
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from difflib import get_close_matches
+from statistics import fmean
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from leadtrace.analysis.improvable import hit_times
+from leadtrace.analysis.intervals import difference_of_means, nearest_rank
+from leadtrace.analysis.model import LEAST, Rate, Report, Row, Sample, Window
+from leadtrace.analysis.options import Options, option
+from leadtrace.analysis.recomputed import Cached, Change, InParallel, LeftOut, TimedOut, recompute
+from leadtrace.analysis.registry import Analysis
+from leadtrace.analysis.sampled import runs_drawn
+from leadtrace.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from leadtrace.analysis.passages import Passage
+    from leadtrace.store.relations.interface import Relations
+
+__all__ = [
+    "WHAT_IF",
+    "Duration",
+    "Earned",
+    "Effect",
+    "WhatIfOptions",
+    "changes_of",
+    "recomputed_runs",
+    "what_if",
+]
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class WhatIfOptions(Options):
+    cache: tuple[str, ...] = option((), "NAME: this call is answered from a cache; NAME=60% for a share of its calls.")
+    parallel: tuple[str, ...] = option((), "A,B: these run beside each other instead of one after the other.")
+    timeout: tuple[str, ...] = option((), "NAME=2s: this call is given up after so long (ms, s or min).")
+    without: tuple[str, ...] = option((), "NAME: this is left out.")
+    flow: str = option("", "Only runs of the flow of this name.")
+    version: str = option("", "Only runs of this version of the flow.")
+    sample: int = option(1000, "How many runs are worked out again; 0: all.")
+
+
+@dataclass(slots=True, frozen=True)
+class Duration(Row):
+    """What the runs of one flow version took, and would have."""
+
+    section: ClassVar[str] = "duration"
+    flow: str
+    version: str
+    runs: int
+    p50_ms: float
+    new_p50_ms: float
+    p95_ms: float
+    new_p95_ms: float
+    mean_ms: float
+    new_mean_ms: float
+    faster: float
+    """The share of the runs' time together that is saved, 0 to 1; below 0 where they would take longer."""
+    runs_changed: Rate
+
+
+@dataclass(slots=True, frozen=True)
+class Earned(Row):
+    """What they cost and earned, and would have, per currency."""
+
+    section: ClassVar[str] = "money"
+    flow: str
+    version: str
+    runs: int
+    currency: str
+    cost: Decimal
+    new_cost: Decimal
+    revenue: Decimal
+    margin: Decimal
+    new_margin: Decimal
+
+
+@dataclass(slots=True, frozen=True)
+class Effect(Row):
+    """What one of several changes does when it is the only one: together they save less than their sum, or more."""
+
+    section: ClassVar[str] = "each_alone"
+    flow: str
+    version: str
+    change: str
+    saved_ms: float
+    """Per run, on average."""
+    faster: float
+
+
+def what_if(relations: Relations, options: WhatIfOptions) -> Report[Row]:
+    """Work recorded runs out again. Raises `SettingsError` for a change that cannot be read, and a name that none of them has."""
+    changes = changes_of(options)
+    part = relations.part
+    sampled = runs_drawn(relations, options.sample, options.now_ns, options.flow, options.version)
+    passages = [one for one in sampled if one.run.ended_by in ("flow.completed", "")]
+    rows, notes = recomputed_runs(passages, changes)
+    return Report(
+        WHAT_IF.name,
+        Window(part.since_ns, part.until_ns),
+        Sample({"runs": len(passages), "runs_in_window": sampled.of}),
+        tuple(rows),
+        (
+            f"Worked out on {sampled.text}, the {len(passages)} that were completed among them.",
+            *notes,
+        ),
+        tuple(sampled.incomplete),
+    )
+
+
+def recomputed_runs(passages: Sequence[Passage], changes: Sequence[Change]) -> tuple[list[Row], list[str]]:
+    """The rows and the assumptions for these runs. Raises `SettingsError` for a name that none of them has."""
+    _check_names(passages, changes)
+    changes = [_with_hit_time(one, passages) for one in changes]
+    flows: dict[tuple[str, str], _Runs] = {}
+    tally: Counter[tuple[str, str]] = Counter()
+    for passage in passages:
+        new = recompute(passage, changes)
+        alone = [recompute(passage, [one]).after_ns for one in changes] if len(changes) > 1 else []
+        flows.setdefault((passage.run.name, passage.run.version), _Runs()).add(passage, new.after_ns, new.saved, alone)
+        tally += new.tally
+    rows: list[Row] = []
+    rows += [_duration(flow, version, runs) for (flow, version), runs in sorted(flows.items())]
+    for (flow, version), runs in sorted(flows.items()):
+        total = sum(runs.before)
+        for at, change in enumerate(changes if len(changes) > 1 else ()):
+            saved = total - runs.alone[at]
+            rows.append(
+                Effect(flow, version, str(change), saved / len(runs.before) / 1e6, saved / total if total else 0.0)
+            )
+    for (flow, version), runs in sorted(flows.items()):
+        rows += _money(flow, version, runs)
+    return rows, _assumptions(passages, changes, tally)
+
+
+@dataclass(slots=True)
+class _Runs:
+    """One flow version's runs, before and after."""
+
+    before: list[int] = field(default_factory=list)
+    after: list[int] = field(default_factory=list)
+    alone: list[int] = field(default_factory=list)
+    """For each change, what the runs would have taken together with it alone."""
+    cost: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    revenue: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    saved: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+
+    def add(self, passage: Passage, after: int, saved: dict[str, Decimal], alone: Sequence[int]) -> None:
+        self.before.append(passage.root.length_ns)
+        self.after.append(after)
+        self.alone = [a + b for a, b in zip(self.alone or [0] * len(alone), alone, strict=True)]
+        for money in passage.run.money:
+            self.cost[money.currency] += money.cost
+            self.revenue[money.currency] += money.revenue
+        for currency, amount in saved.items():
+            self.saved[currency] += amount
+
+
+def _duration(flow: str, version: str, runs: _Runs) -> Duration:
+    before, after = sorted(one / 1e6 for one in runs.before), sorted(one / 1e6 for one in runs.after)
+    total, new_total = sum(runs.before), sum(runs.after)
+    changed = sum(old != new for old, new in zip(runs.before, runs.after, strict=True))
+    return Duration(
+        flow,
+        version,
+        len(before),
+        nearest_rank(before, 0.5),
+        nearest_rank(after, 0.5),
+        nearest_rank(before, 0.95),
+        nearest_rank(after, 0.95),
+        total / len(before) / 1e6,
+        new_total / len(after) / 1e6,
+        (total - new_total) / total if total else 0.0,
+        Rate(changed, len(before), "runs", 1),
+    )
+
+
+def _money(flow: str, version: str, runs: _Runs) -> Iterable[Earned]:
+    for currency in sorted({*runs.cost, *runs.revenue, *runs.saved}):
+        cost, revenue, saved = runs.cost[currency], runs.revenue[currency], runs.saved[currency]
+        yield Earned(
+            flow,
+            version,
+            len(runs.before),
+            currency,
+            cost,
+            cost - saved,
+            revenue,
+            revenue - cost,
+            revenue - cost + saved,
+        )
+
+
+def _with_hit_time(change: Change, passages: Sequence[Passage]) -> Change:
+    hits = hit_times(passages, change.name) if isinstance(change, Cached) else []
+    return replace(change, hit_ms=nearest_rank(hits, 0.5)) if isinstance(change, Cached) and hits else change
+
+
+def _check_names(passages: Sequence[Passage], changes: Sequence[Change]) -> None:
+    words: dict[str, set[str]] = {}
+    for passage in passages:
+        for piece in passage.root.walk():
+            if piece is not passage.root:
+                words.setdefault(piece.name, set()).add(piece.word)
+    for change in changes if passages else ():
+        for name in change.names if isinstance(change, InParallel) else (change.name,):
+            if name not in words:
+                near = get_close_matches(name, list(words), n=1)
+                raise SettingsError(
+                    f"none of the {len(passages)} runs looked at has a {name!r}"
+                    + (f"; did you mean {near[0]}?" if near else "")
+                )
+            if "delivery" in words[name] and isinstance(change, (Cached, LeftOut)):
+                raise SettingsError(f"{name} is a delivery: it is what earns, and can be neither cached nor left out")
+
+
+def _assumptions(passages: Sequence[Passage], changes: Sequence[Change], tally: Counter[tuple[str, str]]) -> list[str]:
+    told = [
+        (
+            "Assumed: a word that began after another under the same caller had ended waited for it; a caller's own time between "
+            "its calls stays; outcomes and revenue stay as they were recorded."
+        )
+    ]
+    for change in changes:
+        match change:
+            case Cached(name, _, hit_ms):
+                hits = tally["hit", name]
+                how = (
+                    "as the median of those recorded from the cache"
+                    if hit_ms
+                    else "because none from a cache is recorded"
+                )
+                told.append(
+                    f"{change}: {hits} calls would be answered from the cache, in {hit_ms:g} ms ({how}), and cost nothing, "
+                    f"those that failed among them; {tally['hit_already', name]} were already, {tally['missed', name]} not."
+                )
+            case LeftOut(name):
+                told.append(
+                    f"{change}: {tally['left_out', name]} calls and what they cost are gone. That buyers would pay as much without "
+                    f"what it tells is not known.{_earned_without(passages, name)}"
+                )
+            case TimedOut(name):
+                told.append(
+                    f"{change}: {tally['cut', name]} calls would be cut off; they cost what they did, and the flow "
+                    "goes on as it did."
+                )
+                if longer := tally["longer", name]:
+                    told.append(
+                        f"{longer} calls of {name} had been given up sooner; how long they would have taken nobody knows, so that "
+                        "they are taken to need all the new time and to fail again."
+                    )
+            case InParallel():
+                together, apart = tally["beside", str(change)], tally["apart", str(change)]
+                told.append(
+                    f"{change}: done {together} times, taking it that none needs another's result"
+                    + (f"; in {apart} runs they have no caller in common and stay as they were" if apart else "")
+                    + "."
+                )
+    overtaken = sorted(name for (what, name), _ in tally.items() if what == "overtaken")
+    if overtaken:
+        told.append(f"What would run in parallel no longer waits for {', '.join(overtaken)}, which lay between.")
+    if 0 < len(passages) < LEAST:
+        told.append(f"Only {len(passages)} runs: too few to promise anything of others.")
+    return told
+
+
+def _earned_without(passages: Sequence[Passage], name: str) -> str:
+    """What runs with and without this earned, where both are enough: no proof, for the two may differ otherwise too."""
+    currencies = {money.currency for passage in passages for money in passage.run.money}
+    if len(currencies) != 1:
+        return ""
+    with_: list[float] = []
+    without: list[float] = []
+    for passage in passages:
+        there = any(one.name == name and one.outcome == "enhancement.success" for one in passage.root.walk())
+        (with_ if there else without).append(float(sum(one.revenue for one in passage.run.money)))
+    if min(len(with_), len(without)) < LEAST:
+        return ""
+    low, high = difference_of_means(with_, without)
+    return (
+        f" Runs in which it succeeded ({len(with_)}) earned {fmean(with_):.2f} {min(currencies)} on average, the others "
+        f"({len(without)}) {fmean(without):.2f}: a difference of {low:.2f} to {high:.2f} at 95 %, whatever its cause."
+    )
+
+
+_TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min)")
+_UNITS = {"ms": 1.0, "s": 1_000.0, "min": 60_000.0}
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+
+
+def changes_of(options: WhatIfOptions) -> list[Change]:
+    """The changes that the options say. Raises `SettingsError` where there is none, or one that cannot be read."""
+    changes: list[Change] = [_cached(text) for text in options.cache]
+    for text in options.parallel:
+        names = tuple(dict.fromkeys(name for part in text.split(",") if (name := part.strip())))
+        if len(names) < 2:
+            raise SettingsError("parallel needs two names or more, with a comma between", got=text)
+        changes.append(InParallel(names))
+    for text in options.timeout:
+        name, separator, after = text.rpartition("=")
+        found = _TIME.fullmatch(after.strip().lower())
+        if not separator or found is None:
+            raise SettingsError(
+                "timeout is a name and a time", expected='"Identity Verification=2s", or ms or min', got=text
+            )
+        changes.append(TimedOut(name.strip(), float(found[1]) * _UNITS[found[2]]))
+    changes += [LeftOut(text.strip()) for text in options.without]
+    if not changes:
+        raise SettingsError("what-if needs a change", expected="cache, parallel, timeout or without")
+    return changes
+
+
+def _cached(text: str) -> Cached:
+    name, separator, share = text.rpartition("=")
+    found = _PERCENT.fullmatch(share.strip())
+    if not separator or found is None:
+        return Cached(text.strip())
+    if float(found[1]) > 100:
+        raise SettingsError("a share of calls is at most 100 %", got=text)
+    return Cached(name.strip(), float(found[1]) / 100)
+
+
+WHAT_IF: Final = Analysis("what-if", what_if, WhatIfOptions, (Duration, Effect, Earned))

@@ -1,0 +1,212 @@
+"""How long flows and steps take, against pandas; what runs wait for, against a walk of the records by another path."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+
+import pytest
+from drawn import BEGAN, MS, merged, records, sources_example, word
+from traffic import DAY, Traffic
+
+import leadtrace
+from leadtrace.analysis.performance import FlowTime, Improvable, PathPart, Resources, StepTime
+from leadtrace.reading import Reader
+from leadtrace.store.embedded import EmbeddedStore
+from leadtrace.store.interface import Found
+
+
+def rank(values: list[float], share: float) -> float:
+    return sorted(values)[max(1, math.ceil(round(share * len(values), 9))) - 1]
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory):
+    """Writes records into a store of their own and opens it."""
+    opened: list[Reader] = []
+
+    def store(found: Found) -> Reader:
+        path = str(tmp_path_factory.mktemp("stored") / "store.db")
+        writer = EmbeddedStore.open(path, write=True)
+        writer.append(found.spans, found.events)
+        writer.close()
+        opened.append(leadtrace.open(path))
+        return opened[-1]
+
+    yield store
+    for one in opened:
+        one.close()
+
+
+def test_durations_of_flows_are_those_that_pandas_finds(reader: Reader, traffic: Traffic) -> None:
+    frame = traffic.frame()
+    ended = frame[frame.name == "flow.completed"]
+    found = reader.report("performance", sample=1)
+    flows = found.of(FlowTime)
+    assert sum(one.runs for one in flows) == len(ended) == found.sample["completed_runs"]
+    for one in flows:
+        mine = ended[(ended["flow.name"] == one.flow) & (ended["flow.version"] == int(one.version))]
+        took = mine["flow.summary.total_duration_ms"].tolist()
+        everyone = ended[ended["flow.name"] == one.flow]["flow.summary.total_duration_ms"].tolist()
+        assert one.runs == len(took)
+        assert (one.p50_ms, one.p90_ms) == (rank(took, 0.5), rank(took, 0.9))
+        assert (one.p95_ms, one.p99_ms, one.max_ms) == (rank(took, 0.95), rank(took, 0.99), max(took))
+        assert one.mean_ms == pytest.approx(sum(took) / len(took))
+        assert (one.baseline_runs, one.baseline_p50_ms) == (len(everyone), rank(everyone, 0.5))
+        assert one.fast is not None
+        assert one.slow is not None
+        assert one.fast.numerator == sum(ms <= rank(everyone, 0.5) for ms in took)
+        assert one.slow.numerator == sum(ms > rank(everyone, 0.95) for ms in took)
+        assert one.healthy.numerator == sum(ms < 1000 for ms in took)
+
+
+def test_durations_of_steps_are_those_that_pandas_finds(reader: Reader, traffic: Traffic) -> None:
+    frame = traffic.frame()
+    runs = frame[frame.name == "flow.started"].set_index("leadtrace.run_id")[["flow.name", "flow.version"]]
+    ended = frame[(frame["leadtrace.kind"] != "start") & (frame["leadtrace.word"] == "enhancement")]
+    joined = ended.join(runs.add_suffix(" of run"), on="leadtrace.run_id")
+    steps = [one for one in reader.report("performance", sample=1).of(StepTime) if one.word == "enhancement"]
+    assert len(steps) == 9
+    for one in steps:
+        mine = joined[
+            (joined["flow.name of run"] == one.flow)
+            & (joined["flow.version of run"] == int(one.version))
+            & (joined["enhancement.name"] == one.name)
+        ]
+        took = mine["enhancement.duration_ms"].tolist()
+        assert (one.calls, one.p50_ms, one.p95_ms) == (len(took), rank(took, 0.5), rank(took, 0.95))
+        assert one.failed == sum(mine.name == "enhancement.failed")
+
+
+def test_what_runs_wait_for_is_the_sum_over_their_spans_in_turn(reader: Reader, traffic: Traffic) -> None:
+    """The traffic's words run one after the other, so that the path is every word less what lies in it."""
+    until = traffic.since_ns + 2 * DAY
+    spans = {one.span_id: one for one in traffic.spans}
+    runs = {
+        one.attributes["leadtrace.run_id"]: one
+        for one in traffic.spans
+        if one.attributes.get("leadtrace.word") == "flow" and one.end_ns < until
+    }
+    own: dict[tuple[str, str, str], float] = defaultdict(float)
+    length = {one.span_id: (one.end_ns - one.start_ns) / MS for one in traffic.spans}
+    for one in traffic.spans:
+        run = runs.get(one.attributes["leadtrace.run_id"])
+        if run is None:
+            continue
+        home = spans[one.parent_span_id] if one.attributes["leadtrace.word"] == "attempt" else one
+        key = (str(run.attributes["flow.name"]), str(run.attributes["flow.version"]), home.name)
+        own[key] += length[one.span_id]
+        if one.parent_span_id:
+            above = spans[one.parent_span_id]
+            own[(*key[:2], above.name)] -= length[one.span_id]
+    count: dict[tuple[str, str], int] = defaultdict(int)
+    for run in runs.values():
+        count[str(run.attributes["flow.name"]), str(run.attributes["flow.version"])] += 1
+    found = reader.report("performance", sample=0, until_ns=until)
+    assert found.sample["runs_read_whole"] == len(runs)
+    parts = found.of(PathPart)
+    for one in parts:
+        expected = own[one.flow, one.version, one.name] / count[one.flow, one.version]
+        assert one.path_ms == pytest.approx(expected, abs=0.01), one
+        assert one.self_ms == pytest.approx(expected, abs=0.01), one
+    for flow, version in count:
+        mine = [one for one in parts if (one.flow, one.version) == (flow, version)]
+        assert [one.bottleneck for one in mine] == [True, *[False] * (len(mine) - 1)]
+        assert mine[0].path_ms == max(one.path_ms for one in mine)
+    planted = traffic.truth.planted["slow_version"]
+    means = {(one.flow, one.version): one.path_ms for one in parts if one.name == planted["step"]}
+    slow, quick = means[planted["flow"], "2"], means[planted["flow"], "1"]
+    assert slow - quick == pytest.approx(planted["more_ms"], rel=0.15)
+
+
+def test_a_sample_is_stated_and_is_the_same_when_asked_again(reader: Reader) -> None:
+    one, other = (reader.report("performance", sample=20) for _ in range(2))
+    assert one == other
+    assert one.sample["runs_read_whole"] == 20
+    assert any("20 of the" in note for note in one.notes)
+    assert any("too few to say what usually is the bottleneck" in note for note in one.notes)
+
+
+def test_bands_are_of_the_time_before_the_window(reader: Reader, traffic: Traffic) -> None:
+    since = traffic.since_ns + 4 * DAY
+    frame = traffic.frame()
+    ended = frame[frame.name == "flow.completed"]
+    for one in reader.report("performance", since_ns=since, sample=1).of(FlowTime):
+        mine = ended[ended["flow.name"] == one.flow]
+        before = mine[mine.time_ns < since]["flow.summary.total_duration_ms"].tolist()
+        after = mine[(mine.time_ns >= since) & (mine["flow.version"] == int(one.version))]
+        took = after["flow.summary.total_duration_ms"].tolist()
+        assert (one.runs, one.baseline_runs, one.baseline_p95_ms) == (len(took), len(before), rank(before, 0.95))
+        assert one.normal is not None
+        assert one.normal.numerator == sum(rank(before, 0.5) < ms <= rank(before, 0.95) for ms in took)
+
+
+def test_without_enough_of_a_baseline_there_are_no_bands_and_the_reason_is_told(stored) -> None:
+    found = stored(records(sources_example())).report("performance")
+    (flow,) = found.of(FlowTime)
+    assert (flow.p50_ms, flow.fast, flow.normal, flow.slow) == (1200, None, None, None)
+    assert any("its baseline has 1 runs" in one for one in found.notes)
+    assert any("of so few the percentiles say little" in one for one in found.notes)
+
+
+def test_the_sources_example_by_the_report(stored) -> None:
+    found = stored(records(sources_example())).report("performance")
+    assert [(one.name, one.path_ms, one.bottleneck) for one in found.of(PathPart)][:2] == [
+        ("deliver to Premier", 550, True),
+        ("Enhancement 1", 300, False),
+    ]
+    assert next((one.change, one.saved_ms) for one in found.of(Improvable)) == ("cache Enhancement 1", 300)
+    what_if = stored(records(sources_example())).report("what-if", without=("Enhancement 1", "Enhancement 2"))
+    assert what_if.rows[0].faster == pytest.approx(0.4167, abs=1e-4)
+
+
+def test_runs_that_failed_or_are_open_are_counted_apart(stored) -> None:
+    def flow(number: int, end: tuple[str, str] | None, ended: float | None = 100) -> Found:
+        return records(word("flow", "F", 0, ended, end=end), lead=f"l{number}", run=f"r{number}", trace=number + 1)
+
+    found = stored(
+        merged(
+            flow(0, None),
+            flow(1, ("flow.failed", "failure"), 900),
+            flow(2, ("flow.cancelled", "cancelled")),
+            flow(3, ("flow.interrupted", "failure")),
+            flow(4, None, None),
+        )
+    ).report("performance")
+    assert [one.max_ms for one in found.of(FlowTime)] == [100]
+    counts = found.sample.counts
+    assert {name: counts[name] for name in counts if name.endswith("_runs")} == {
+        "completed_runs": 1,
+        "failed_runs": 1,
+        "cancelled_runs": 1,
+        "interrupted_runs": 1,
+        "open_runs": 1,
+    }
+
+
+def test_resources_are_what_flows_told_at_their_end(stored) -> None:
+    def flow(number: int, cpu: float, concurrent: int) -> Found:
+        used = {"flow__performance__cpu_ms": cpu, "flow__performance__concurrent_flows": concurrent}
+        memory = {"flow__performance__peak_memory_bytes": 1000 + number}
+        return records(
+            word("flow", "F", 0, 100, flow__version=3, **used, **memory),
+            lead=f"l{number}",
+            run=f"r{number}",
+            trace=number + 1,
+        )
+
+    (found,) = (
+        stored(merged(*(flow(n, 10.0 * n, 1 if n < 3 else n) for n in range(1, 6)))).report("performance").of(Resources)
+    )
+    assert (found.runs, found.cpu_p50_ms, found.cpu_p95_ms) == (5, 30, 50)
+    assert (found.runs_alone, found.cpu_alone_ms) == (2, 15)
+    assert (found.peak_memory_bytes, found.concurrent_max) == (1005, 5)
+
+
+def test_a_window_cuts_runs_by_their_end(stored) -> None:
+    several = merged(
+        *(records(sources_example(), lead=f"l{n}", run=f"r{n}", trace=n + 1, at_ms=n * 10_000) for n in range(4))
+    )
+    since, until = BEGAN + 10_000 * MS, BEGAN + 31_200 * MS
+    found = stored(several).report("performance", since_ns=since, until_ns=until)
+    assert (found.sample["completed_runs"], found.sample["runs_read_whole"]) == (2, 2)
