@@ -27,6 +27,7 @@ __all__ = [
     "Sample",
     "Window",
     "from_micro",
+    "major",
     "plain",
     "rows_as_json",
 ]
@@ -175,6 +176,11 @@ def _fields(value: Any) -> dict[str, Json]:
 
 def from_micro(micro: int) -> Decimal:
     """Money in major units from integer micro-units, with at least two places and none that say nothing."""
-    exact = (Decimal(micro) / 1_000_000).normalize()
+    return major(Decimal(micro) / 1_000_000)
+
+
+def major(amount: Decimal) -> Decimal:
+    """The same amount with at least two places and none that say nothing."""
+    exact = amount.normalize()
     places = max(2, -int(exact.as_tuple().exponent))
     return exact.quantize(Decimal(1).scaleb(-places))

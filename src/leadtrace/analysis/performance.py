@@ -453,4 +453,7 @@ PERFORMANCE: Final = Analysis(
     performance,
     PerformanceOptions,
     (FlowTime, PathPart, Improvable, StepTime, Resources),
+    hidden=("max_ms",),
+    picture="leadtrace.analysis.performance_picture:draw_performance",
+    pictured=(FlowTime, PathPart, Improvable),
 )

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, TypeAlias
 
+from leadtrace.query.printable import duration
 from leadtrace.query.vocabulary import text
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class TimedOut:
     after_ms: float
 
     def __str__(self) -> str:
-        return f"give {self.name} up after {self.after_ms:g} ms"
+        return f"give {self.name} up after {duration(self.after_ms)}"
 
 
 @dataclass(slots=True, frozen=True)

@@ -23,6 +23,14 @@ __all__ = ["REPORTS", "Analysis", "analysis"]
 
 REPORTS: Final[Mapping[str, tuple[str, str]]] = {
     "frequency": ("leadtrace.analysis.frequency:FREQUENCY", "Events by name, kind, flow and time."),
+    "performance": (
+        "leadtrace.analysis.performance:PERFORMANCE",
+        "How long flows and steps take, what runs wait for, what would help.",
+    ),
+    "what-if": (
+        "leadtrace.analysis.what_if:WHAT_IF",
+        "Recorded runs with a cache, in parallel, another time-out, or without something.",
+    ),
 }
 """Where each analysis is and what it answers: told here, so that listing them imports none."""
 
@@ -44,6 +52,10 @@ class Analysis(Generic[O, R]):
     """Whether spans with their span events are enough for it: then it runs on what was fetched from Jaeger too."""
     hidden: tuple[str, ...] = ()
     """Fields of rows that the table leaves out, JSON and Python do not."""
+    picture: str = ""
+    """`module:function` of what draws a report for people, given it and a width, as lines of styled pieces."""
+    pictured: tuple[type[R], ...] = ()
+    """Sorts of row that the picture shows: no table repeats them."""
 
 
 def analysis(name: str) -> Analysis[Any, Any]:

@@ -74,7 +74,7 @@ class SampledRuns:
     def text(self) -> str:
         """How many of how many, for the notes."""
         if len(self.drawn) == self.of:
-            return f"all {self.of} runs that ended in the window"
+            return f"all runs that ended in the window ({self.of})"
         return f"{len(self.drawn)} of the {self.of} runs that ended in the window, drawn evenly"
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from leadtrace.analysis.improvable import hit_times
 from leadtrace.analysis.intervals import difference_of_means, nearest_rank
-from leadtrace.analysis.model import LEAST, Rate, Report, Row, Sample, Window
+from leadtrace.analysis.model import LEAST, Rate, Report, Row, Sample, Window, major
 from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.recomputed import Cached, Change, InParallel, LeftOut, TimedOut, recompute
 from leadtrace.analysis.registry import Analysis
@@ -112,7 +112,7 @@ def what_if(relations: Relations, options: WhatIfOptions) -> Report[Row]:
         Sample({"runs": len(passages), "runs_in_window": sampled.of}),
         tuple(rows),
         (
-            f"Worked out on {sampled.text}, the {len(passages)} that were completed among them.",
+            f"Worked out on {sampled.text}; {len(passages)} of these were completed.",
             *notes,
         ),
         tuple(sampled.incomplete),
@@ -194,11 +194,7 @@ def _money(flow: str, version: str, runs: _Runs) -> Iterable[Earned]:
             version,
             len(runs.before),
             currency,
-            cost,
-            cost - saved,
-            revenue,
-            revenue - cost,
-            revenue - cost + saved,
+            *map(major, (cost, cost - saved, revenue, revenue - cost, revenue - cost + saved)),
         )
 
 
@@ -242,17 +238,17 @@ def _assumptions(passages: Sequence[Passage], changes: Sequence[Change], tally: 
                     else "because none from a cache is recorded"
                 )
                 told.append(
-                    f"{change}: {hits} calls would be answered from the cache, in {hit_ms:g} ms ({how}), and cost nothing, "
+                    f"{change}: {_several(hits, 'call')} would be answered from the cache, in {hit_ms:g} ms ({how}), and cost nothing, "
                     f"those that failed among them; {tally['hit_already', name]} were already, {tally['missed', name]} not."
                 )
             case LeftOut(name):
                 told.append(
-                    f"{change}: {tally['left_out', name]} calls and what they cost are gone. That buyers would pay as much without "
+                    f"{change}: {_several(tally['left_out', name], 'call')} and what they cost are gone. That buyers would pay as much without "
                     f"what it tells is not known.{_earned_without(passages, name)}"
                 )
             case TimedOut(name):
                 told.append(
-                    f"{change}: {tally['cut', name]} calls would be cut off; they cost what they did, and the flow "
+                    f"{change}: {_several(tally['cut', name], 'call')} would be cut off; they cost what they did, and the flow "
                     "goes on as it did."
                 )
                 if longer := tally["longer", name]:
@@ -271,8 +267,12 @@ def _assumptions(passages: Sequence[Passage], changes: Sequence[Change], tally: 
     if overtaken:
         told.append(f"What would run in parallel no longer waits for {', '.join(overtaken)}, which lay between.")
     if 0 < len(passages) < LEAST:
-        told.append(f"Only {len(passages)} runs: too few to promise anything of others.")
+        told.append(f"Only {_several(len(passages), 'run')}: too few to promise anything of others.")
     return told
+
+
+def _several(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _earned_without(passages: Sequence[Passage], name: str) -> str:
@@ -331,4 +331,11 @@ def _cached(text: str) -> Cached:
     return Cached(name.strip(), float(found[1]) / 100)
 
 
-WHAT_IF: Final = Analysis("what-if", what_if, WhatIfOptions, (Duration, Effect, Earned))
+WHAT_IF: Final = Analysis(
+    "what-if",
+    what_if,
+    WhatIfOptions,
+    (Duration, Effect, Earned),
+    picture="leadtrace.analysis.performance_picture:draw_what_if",
+    pictured=(Duration, Effect),
+)

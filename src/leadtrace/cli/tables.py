@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import sys
 from decimal import Decimal
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from leadtrace.analysis.model import Rate, Row
+from leadtrace.analysis.registry import analysis
+from leadtrace.cli.colour import print_lines
 from leadtrace.cli.options import width
 from leadtrace.query.printable import cut, duration, moment, plain, value, width_of
 
@@ -25,26 +28,25 @@ _LONGEST = 48
 
 
 def print_report(found: Report[Any]) -> None:
-    """Print what the answer is about, then a table for each sort of row, then what must be known to read it."""
+    """Print what the answer is about, its picture, then a table for each sort of row, then what must be known to read it."""
     click.echo(_head(found))
-    sorts = list(dict.fromkeys(type(one) for one in found.rows))
+    asked = analysis(found.report)
+    if asked.picture and found.rows:
+        module, _, name = asked.picture.partition(":")
+        click.echo()
+        print_lines(getattr(import_module(module), name)(found, width()))
+    sorts = [one for one in dict.fromkeys(type(one) for one in found.rows) if one not in asked.pictured]
     for sort in sorts:
         click.echo()
         if sort.section:
             click.echo(sort.section)
-        _print_table([one for one in found.rows if type(one) is sort], _hidden(found.report))
+        _print_table([one for one in found.rows if type(one) is sort], frozenset(asked.hidden))
     if not found.rows:
         click.echo("nothing to tell")
     if found.notes:
         click.echo()
     for note in found.notes:
         click.echo(f"· {plain(note)}")
-
-
-def _hidden(report: str) -> frozenset[str]:
-    from leadtrace.analysis.registry import analysis
-
-    return frozenset(analysis(report).hidden)
 
 
 def _head(found: Report[Any]) -> str:
