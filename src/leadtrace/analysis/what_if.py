@@ -238,12 +238,13 @@ def _assumptions(passages: Sequence[Passage], changes: Sequence[Change], tally: 
                     else "because none from a cache is recorded"
                 )
                 told.append(
-                    f"{change}: {_several(hits, 'call')} would be answered from the cache, in {hit_ms:g} ms ({how}), and cost nothing, "
-                    f"those that failed among them; {tally['hit_already', name]} were already, {tally['missed', name]} not."
+                    f"{change}: {_several(hits, 'call')} would be answered from the cache, in {hit_ms:g} ms ({how}), and cost "
+                    f"nothing, those that failed among them; {tally['hit_already', name]} were already, {tally['missed', name]} not."
                 )
             case LeftOut(name):
                 told.append(
-                    f"{change}: {_several(tally['left_out', name], 'call')} and what they cost are gone. That buyers would pay as much without "
+                    f"{change}: {_several(tally['left_out', name], 'call')} and what they cost are gone. "
+                    f"That buyers would pay as much without "
                     f"what it tells is not known.{_earned_without(passages, name)}"
                 )
             case TimedOut(name):
