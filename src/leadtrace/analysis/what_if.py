@@ -239,7 +239,8 @@ def _assumptions(passages: Sequence[Passage], changes: Sequence[Change], tally: 
                 )
                 told.append(
                     f"{change}: {_several(hits, 'call')} would be answered from the cache, in {hit_ms:g} ms ({how}), and cost "
-                    f"nothing, those that failed among them; {tally['hit_already', name]} were already, {tally['missed', name]} not."
+                    f"nothing, those that failed among them; {tally['hit_already', name]} were already, "
+                    f"{tally['missed', name]} not."
                 )
             case LeftOut(name):
                 told.append(
