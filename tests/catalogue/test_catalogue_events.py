@@ -42,6 +42,7 @@ delivery.cancelled api.call.cancelled validation.passed validation.failed rule.s
 bid.requested bid.received bid.declined bid.expired lead.received lead.accepted lead.declined lead.purchased
 lead.returned lead.state.changed system.retry.scheduled record.quarantined leadtrace.handler.failed
 leadtrace.records.dropped circuit.opened circuit.half_opened circuit.closed
+system.health.changed system.capacity.sampled
 """.split()  # noqa: SIM905 - as above
 
 KINDS = {
@@ -57,13 +58,14 @@ KINDS = {
     "error": "error.occurred ai.error.occurred",
     "cancelled": "flow.cancelled operation.cancelled enhancement.cancelled delivery.cancelled api.call.cancelled",
     "transition": "lead.state.changed health.state_changed ai.model.switched ai.model.upgraded circuit.opened "
-    "circuit.half_opened circuit.closed",
+    "circuit.half_opened circuit.closed system.health.changed",
 }
 
 NO_LEAD = """
 dispatch.pool_exhausted policy.adapter_resting policy.ramp_cap policy.sub_cap policy.min_gap health.state_changed
 health.external_signal record.quarantined leadtrace.handler.failed leadtrace.records.dropped circuit.opened
 circuit.half_opened circuit.closed alert.fired alert.resolved alert.acknowledged alert.checked
+system.health.changed system.capacity.sampled
 """.split()  # noqa: SIM905 - as above
 
 ATTRIBUTES = {
@@ -155,7 +157,7 @@ template.spintax_error template.spintax_warning enrollment.paused_pin_unavailabl
 
 
 def test_every_event_of_the_sources_and_every_one_that_they_imply_is_declared_and_no_other() -> None:
-    """Those of the journal, capacity and health come with the parts that emit them."""
+    """Those of the journal come with the part that emits them."""
     assert sorted(SPECS) == sorted(NAMED_BY_THE_SOURCES + IMPLIED)
 
 

@@ -39,6 +39,7 @@ _FAMILIES = (
     "alerting",
     "signals",
     "circuit",
+    "system",
     "ai",
     "people",
     "outbound",
