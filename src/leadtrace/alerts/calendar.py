@@ -84,7 +84,7 @@ class Calendar:
         if until_ns <= since_ns:
             return []
         found: list[Span] = []
-        for span in self._by_days(since_ns, until_ns):
+        for span in sorted(self._by_days(since_ns, until_ns)):
             start, end = max(span.start_ns, since_ns), min(span.end_ns, until_ns)
             if end <= start:
                 continue
