@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from leadtrace.alerts.judging import judge, targets
 from leadtrace.alerts.machine import Moment, end, step
 from leadtrace.alerts.model import Evaluated, Key
 
 if TYPE_CHECKING:
-    from leadtrace.alerts.model import Observations, Standing, State, Transition
-    from leadtrace.alerts.rules import Rules
+    from leadtrace.alerts.model import Observations, Standing, State, Transition, Verdict
+    from leadtrace.alerts.rules import Rule, Rules
 
-__all__ = ["evaluate"]
+__all__ = ["Said", "evaluate", "verdicts"]
+
+
+class Said(NamedTuple):
+    """What one rule says of one target."""
+
+    rule: Rule
+    target: str
+    verdict: Verdict
 
 
 def evaluate(rules: Rules, observations: Observations | None, state: State, now_ns: int) -> Evaluated:
@@ -50,3 +58,18 @@ def evaluate(rules: Rules, observations: Observations | None, state: State, now_
         if after is not None:
             standings[key] = after
     return Evaluated(state.replaced(now_ns, standings), tuple(changes))
+
+
+def verdicts(rules: Rules, observations: Observations | None, state: State, now_ns: int) -> tuple[Said, ...]:
+    """What every rule says of everything that it watches at that moment, with its reason; nothing moves."""
+    seen = now_ns - rules.delay_ns
+    if observations is not None:
+        seen = min(seen, observations.until_ns)
+    moment = Moment(now_ns, seen, state.at_ns)
+    return tuple(
+        Said(
+            rule, target, judge(rule, target, rules, observations, state.standings.get(Key(rule.name, target)), moment)
+        )
+        for rule in rules.rules.values()
+        for target in targets(rule, rules, observations, state)
+    )
