@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from leadtrace.catalogue.model import field as field
     from leadtrace.errors import LeadtraceError as LeadtraceError
     from leadtrace.errors import StrictError as StrictError
+    from leadtrace.otlp.lead_event import LeadEvent as LeadEvent
     from leadtrace.otlp.sink import Receipt as Receipt
     from leadtrace.reading import open as open
     from leadtrace.setup import configure as configure
@@ -44,8 +45,14 @@ if TYPE_CHECKING:
     from leadtrace.words.handlers import on as on
     from leadtrace.words.hooks import hooks as hooks
     from leadtrace.words.instrument import instrument as instrument
+    from leadtrace.words.lead_event import lead_event as lead_event
+    from leadtrace.words.payloads import payload_schema as payload_schema
     from leadtrace.words.references import arg as arg
     from leadtrace.words.references import result as result
+    from leadtrace.words.sender import Refused as Refused
+    from leadtrace.words.sender import sender as sender
+    from leadtrace.words.sending import send_waiting as send_waiting
+    from leadtrace.words.sending import sending as sending
     from leadtrace.words.timeouts import timeout as timeout
     from leadtrace.words.vocabulary import attempt as attempt
     from leadtrace.words.vocabulary import current as current
@@ -64,6 +71,7 @@ _HOMES = {
     "leadtrace.catalogue": ("events",),
     "leadtrace.catalogue.model": ("Event", "Kind", "field"),
     "leadtrace.errors": ("LeadtraceError", "StrictError"),
+    "leadtrace.otlp.lead_event": ("LeadEvent",),
     "leadtrace.otlp.sink": ("Receipt",),
     "leadtrace.reading": ("open",),
     "leadtrace.setup": ("configure",),
@@ -76,7 +84,11 @@ _HOMES = {
     "leadtrace.words.handlers": ("attach", "attach_many", "detach", "drain_handlers", "list_handlers", "on"),
     "leadtrace.words.hooks": ("hooks",),
     "leadtrace.words.instrument": ("instrument",),
+    "leadtrace.words.lead_event": ("lead_event",),
+    "leadtrace.words.payloads": ("payload_schema",),
     "leadtrace.words.references": ("arg", "result"),
+    "leadtrace.words.sender": ("Refused", "sender"),
+    "leadtrace.words.sending": ("send_waiting", "sending"),
     "leadtrace.words.timeouts": ("timeout",),
     "leadtrace.words.vocabulary": (
         "attempt",

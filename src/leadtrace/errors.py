@@ -13,6 +13,7 @@ __all__ = [
     "LeadtraceError",
     "NotFoundError",
     "OtlpError",
+    "SealError",
     "SettingsError",
     "SourceError",
     "StoreDamagedError",
@@ -64,6 +65,10 @@ class JournalError(LeadtraceError):
 
 class NotFoundError(LeadtraceError, LookupError):
     """The source answered, and holds no such lead, trace or event. `nearest` in `data` has the closest match, if any."""
+
+
+class SealError(LeadtraceError):
+    """Sealed content cannot be opened: its key is not at hand, or its bytes were changed."""
 
 
 class SourceError(LeadtraceError):

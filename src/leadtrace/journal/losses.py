@@ -53,6 +53,8 @@ class Statistics:
     retries: int = 0
     """Requests that were answered with 'later', or not at all."""
     last_error: str = ""
+    malformed: int = 0
+    """Lead events that came in malformed and went into quarantine."""
 
 
 class Losses:

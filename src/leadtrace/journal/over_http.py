@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import math
-import time
 import zlib
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -14,6 +11,7 @@ from urllib.request import getproxies, proxy_bypass
 import urllib3
 
 from leadtrace.journal.answers import Answer, partial_success, status_message
+from leadtrace.otlp.retry_after import retry_after_s
 from leadtrace.version import __version__
 
 if TYPE_CHECKING:
@@ -92,7 +90,7 @@ class HttpSender:
         said = status_message(content) if protobuf else content[:300].decode("utf-8", "replace").strip()
         why = f"{self.endpoint.url} answered {status}{': ' + said if said else ''}"
         if status in _LATER:
-            return Answer("later", why, _retry_after_s(response.headers.get("retry-after")))
+            return Answer("later", why, retry_after_s(response.headers.get("retry-after")))
         if 300 <= status < 400:
             why += f"; its redirect to {response.headers.get('location', '?')} is not followed"
         return Answer("refused", why, split=status in _SPLIT)
@@ -110,17 +108,3 @@ def _reason(why: BaseException) -> str:
     if isinstance(why, urllib3.exceptions.NewConnectionError):
         return str(why).rpartition(": ")[2]
     return f"{type(why).__name__}: {why}"[:300]
-
-
-def _retry_after_s(text: str | None) -> float | None:
-    """Seconds, or the time until a date (RFC 9110)."""
-    if not text:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(text).timestamp() - time.time()
-        except (TypeError, ValueError):
-            return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from leadtrace import catalogue
@@ -17,6 +18,7 @@ from leadtrace.otlp.keyfile import load_key
 from leadtrace.otlp.redact import Redactor
 from leadtrace.settings import Settings
 from leadtrace.setup import host
+from leadtrace.setup.lead_events import end_lead_events, lead_events_of
 from leadtrace.setup.losses import teller
 from leadtrace.setup.resource import described
 from leadtrace.setup.sinks import Destinations, LocalSink, destinations, make_sink
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
+    from leadtrace.journal.lead_events import KeptLeadEvents
     from leadtrace.otlp.allowed import Allow
 
 __all__ = ["Setup", "configure", "with_token"]
@@ -49,6 +52,8 @@ class Setup:
         """Who sends spans: `leadtrace`, `host` (an exporter of the host's own, to the same receiver), or `off`."""
         self.notes: list[str] = []
         """What is not as one might expect, in sentences."""
+        self.lead_events: KeptLeadEvents | None = None
+        """Where lead events are kept."""
         self._running = running
         self._sink = sink
         self._sender: Any = None
@@ -56,7 +61,8 @@ class Setup:
     @property
     def stats(self) -> Statistics:
         """What was sent, waits, was dropped or set aside in this process."""
-        return self._sink.stats if self._sink is not None else Statistics()
+        found = self._sink.stats if self._sink is not None else Statistics()
+        return replace(found, malformed=self.lead_events.malformed) if self.lead_events is not None else found
 
     @property
     def redactor(self) -> Redactor | None:
@@ -77,6 +83,8 @@ class Setup:
             self._stop_spans()
         if self._sink is not None:
             self._sink.close(timeout_s)
+        if self.lead_events is not None:
+            end_lead_events(self.lead_events)
 
     def _stop_spans(self) -> None:
         if self._sender is not None and self._sender.sink is self._sink:
@@ -85,6 +93,8 @@ class Setup:
     def _replace(self) -> None:
         """Another setup took this one's place: what waits is sent in the background, nothing new comes."""
         self._stop_spans()
+        if self.lead_events is not None:
+            end_lead_events(self.lead_events)
         if self._sink is not None:
             self._sink.retire()
 
@@ -205,8 +215,10 @@ def configure(
             currency=settings.currency,
             expected=answers,
             allow=redactor.allowed.keys,
+            lead_events=(kept := lead_events_of(sink, settings, key)),
         )
         made = Setup(settings, running, sink)
+        made.lead_events = kept
         made.endpoints = wanted
         made.destinations = further
         made.notes += notes
@@ -240,8 +252,6 @@ def with_token(target: Target, token: str) -> Target:
         named.update(pair.partition("=")[0].strip().lower() for pair in os.environ.get(form, "").split(","))
     if "authorization" in named:
         return target
-    from dataclasses import replace
-
     return replace(target, headers={**(target.headers or {}), "authorization": f"Bearer {token}"})
 
 

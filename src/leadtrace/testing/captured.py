@@ -14,6 +14,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from leadtrace.journal.lead_events import KeptLeadEvents
 from leadtrace.otlp import identity
 from leadtrace.otlp.clock import Clock
 from leadtrace.otlp.records import EventRecord
@@ -235,6 +236,7 @@ def capture(
     measured all the same). The other arguments are those of `configure`.
     """
     captured = Captured()
+    lead_events = KeptLeadEvents(captured.sink, None, lambda: (_KEY,))
     made = runtime.Runtime(
         sink=captured.sink,
         redactor=Redactor(_KEY, tenant=tenant, allow=allow, personal=personal),
@@ -244,6 +246,7 @@ def capture(
         expected=expected,
         allow=frozenset(allow),
         clock=_Ticking() if deterministic else Clock(),
+        lead_events=lead_events,
         on_event=captured._take,
     )
     ids = identity.use(identity.Identity(seed=1)) if deterministic else None
@@ -252,5 +255,6 @@ def capture(
         yield captured
     finally:
         runtime.uninstall(before)
+        lead_events.close()
         if ids is not None:
             identity.use(ids)

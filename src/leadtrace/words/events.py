@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from leadtrace.otlp.records import Value
     from leadtrace.words.handle import Handle
 
-__all__ = ["emit", "emit_at", "error", "error_at", "move_at", "move_to"]
+__all__ = ["emit", "emit_at", "error", "error_at", "move_at", "move_to", "recorded_event"]
 
 
 def _failed() -> Receipt:
@@ -77,6 +77,22 @@ def _emit(
     tenant: object,
     more: Mapping[str, Value] | None = None,
 ) -> Receipt:
+    return recorded_event(here, name, fields, attributes, lead_id, tenant, more)[0]
+
+
+def recorded_event(
+    here: Handle | None,
+    name: str,
+    fields: Mapping[str, object],
+    attributes: Mapping[str, object] | None,
+    lead_id: object,
+    tenant: object,
+    more: Mapping[str, Value] | None = None,
+    *,
+    uid: str = "",
+    time_ns: int = 0,
+) -> tuple[Receipt, dict[str, Value]]:
+    """An event told by hand: its receipt, and what was recorded. `uid` and `time_ns` are those of one that is told late."""
     marks: list[str] = []
     spec, resolved = resolve(name, fields, marks)
     for key, value in (attributes or {}).items():
@@ -94,9 +110,9 @@ def _emit(
             f"no_lead:{name}", f"event {name!r} belongs to a lead and has none: pass lead_id=, or open a flow with one"
         )
         marks.append("no_lead")
-    span, now = None, 0
+    span, now = None, time_ns
     if at is None and lead and of_lead and runtime.active().events != "logs":
-        now = runtime.active().clock.now()
+        now = now or runtime.active().clock.now()
         span = event_span(name, now)
     try:
         receipt, recorded = tell(
@@ -109,6 +125,7 @@ def _emit(
             span=span,
             time_ns=now,
             marks=marks,
+            uid=uid,
         )
         if span is not None:
             span.set_attributes(on_span(recorded))
@@ -116,7 +133,7 @@ def _emit(
         if span is not None:
             span.end(now + 1)  # Jaeger mends, and marks, a span that ends when it starts
     _take(at, name, recorded)
-    return receipt
+    return receipt, recorded
 
 
 def _carrier(here: Handle | None, lead: str) -> Handle | None:

@@ -14,6 +14,7 @@ from leadtrace.otlp.clock import Clock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from leadtrace.otlp.lead_event import LeadEvents
     from leadtrace.otlp.redact import Redactor
     from leadtrace.otlp.sink import Sink
 
@@ -41,6 +42,8 @@ class Runtime:
     states: dict[tuple[str, str], str] = field(default_factory=dict)
     """The last state of each lead (by tenant and id) that this process moved, the oldest forgotten: what `from` says where
     no open word knows it, as when a lead comes back weeks later. See `moved`."""
+    lead_events: LeadEvents | None = None
+    """Where lead events are kept and where senders get them; None: nowhere."""
     on_event: Callable[[object], None] | None = None
     """Called with each event after it is handed to the sink; the way by which `capture()` sees them."""
 
