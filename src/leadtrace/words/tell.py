@@ -110,22 +110,16 @@ def tell(
     time_ns: int = 0,
     marks: list[str] | None = None,
     check: bool = True,
-<<<<<<< HEAD
     opens: int = 0,
     closes: int = 0,
-=======
     uid: str = "",
->>>>>>> c0ef7ed (Lead events: lt.lead_event keeps payloads encrypted, senders are called with what waits, each platform on its own)
 ) -> tuple[Receipt, dict[str, Value]]:
     """Make one event of these attributes and hand it on; gives its receipt and what was recorded, redacted.
 
     `at` is the open word that it belongs to, `span` the span that it goes on where that is another one (or none is open).
-<<<<<<< HEAD
     `opens` and `closes`: see `Sink.append`.
     Never raises for storage; under strict it raises for wrong fields.
-=======
     `uid` is given where it was made before. Never raises for storage; under strict it raises for wrong fields.
->>>>>>> c0ef7ed (Lead events: lt.lead_event keeps payloads encrypted, senders are called with what waits, each platform on its own)
     """
     rt = runtime.active()
     if marks is None:
