@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "journal": ("leadtrace.cli.journal:journal", "What waits to be sent, for whom, since when; sending it."),
     "demo": ("leadtrace.cli.demo:demo", "The example pipeline and its timelines, in one command."),
     "catalogue": ("leadtrace.cli.catalogue:catalogue", "What may be emitted."),
+    "doctor": ("leadtrace.cli.doctor:doctor", "Whether all is well, and what became of every event."),
     "key": ("leadtrace.cli.key:key", "The keys of the hashes that stand for personal data."),
     "check": ("leadtrace.cli.check:check", "Whether code and names keep to the words and the catalogue."),
 }

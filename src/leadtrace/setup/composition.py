@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from leadtrace.journal.lead_events import KeptLeadEvents
     from leadtrace.otlp.allowed import Allow
 
-__all__ = ["Setup", "configure", "with_token"]
+__all__ = ["Setup", "configure", "current", "with_token"]
 
 _log = logging.getLogger("leadtrace")
 _lock = threading.Lock()
@@ -233,6 +233,11 @@ def configure(
     if sink is not None:
         sink.start()
     return made
+
+
+def current() -> Setup | None:
+    """What the last `configure()` put in place, None before it and after its shutdown."""
+    return _current
 
 
 def _places(what: object, places: Sequence[str]) -> Sequence[str]:

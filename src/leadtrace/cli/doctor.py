@@ -1,0 +1,85 @@
+"""`leadtrace doctor`: whether all is well, each check a sentence; and with `--reconcile` what became of every event."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from leadtrace.cli.options import echo_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from leadtrace.cli.examining import Finding
+    from leadtrace.settings import Settings
+
+__all__ = ["doctor"]
+
+
+@click.command("doctor")
+@click.option(
+    "--app",
+    metavar="MODULE",
+    help="Import this module of yours, and look at what it sets up: sent twice, words in place.",
+)
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+@click.pass_context
+def doctor(ctx: click.Context, app: str | None, as_json: bool) -> None:
+    """Look at settings, key, journal, store, versions, receivers and clocks, and say of each how it is.
+
+    Exit code 1 where something is bad.
+    """
+    from leadtrace.cli.examining.configuration import settings_told
+    from leadtrace.errors import SettingsError
+    from leadtrace.settings import Settings
+
+    try:
+        settings: Settings | None = Settings.from_env()
+    except SettingsError:
+        settings = None
+    found = list(_findings(settings, app))
+    wrong = any(one.level == "bad" for one in found)
+    if as_json:
+        told: dict[str, Any] = {
+            "schema": "leadtrace.doctor/1",
+            "ok": not wrong,
+            "findings": [one.as_json() for one in found],
+            "settings": settings_told(settings, os.environ) if settings else [],
+        }
+        echo_json(told, indent=2)
+    else:
+        _print(found)
+    if wrong:
+        ctx.exit(1)
+
+
+def _findings(settings: Settings | None, app: str | None) -> Iterator[Finding]:
+    from leadtrace.cli.examining.configuration import examine_settings
+    from leadtrace.cli.examining.places import examine_places
+    from leadtrace.cli.examining.sending import examine_clock, examine_endpoints
+    from leadtrace.cli.examining.versions import examine_versions
+
+    yield from examine_settings(os.environ)
+    yield from examine_versions()
+    if settings is None:
+        return
+    yield from examine_places(settings)
+    yield from examine_endpoints(os.environ)
+    if settings.from_.startswith(("http://", "https://")):
+        yield from examine_clock(settings.from_, settings.token)
+    if app:
+        from leadtrace.cli.examining.application import examine_application
+
+        yield from examine_application(app)
+
+
+def _print(found: list[Finding]) -> None:
+    from leadtrace.query.printable import plain
+
+    wide = max(len(one.check) for one in found)
+    for one in found:
+        click.echo(plain(f"{one.level:<5} {one.check:<{wide}}  {one.says}"))
+        if one.do:
+            click.echo(plain(f"{'':<{wide + 8}}-> {one.do}"))
