@@ -9,20 +9,29 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from leadtrace.analysis.lint_rules import RULES, Finding, findings_of, skew_of
-from leadtrace.query.printable import duration
+from leadtrace.analysis.lint_rules import RULES, Finding, findings_of, is_undeclared, skew_of, undeclared_text
+from leadtrace.analysis.model import Rate, Report, Row, Sample, Window
+from leadtrace.analysis.options import Options, option
+from leadtrace.analysis.registry import Analysis
+from leadtrace.analysis.sampled import Drawn, draw_leads, leads_in, stories_of
+from leadtrace.errors import NotFoundError, SettingsError
+from leadtrace.query.printable import duration, plain
+from leadtrace.query.story import hanging
 from leadtrace.query.vocabulary import text
+from leadtrace.store.interface import LeadRow
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
     from leadtrace.otlp.records import EventRecord, SpanRecord
-    from leadtrace.query.model import Entry, Json, Timeline
+    from leadtrace.query.model import Entry, Timeline
+    from leadtrace.query.story import Line
     from leadtrace.store.interface import Found
+    from leadtrace.store.relations.interface import Relations
 
-__all__ = ["Linted", "Linter"]
+__all__ = ["LINT", "LintOptions", "Linted", "Linter", "lint"]
 
 _SAMPLES = 3
 _MOST_LINES = 5_000
@@ -31,37 +40,31 @@ _FEW = 5
 """Values of one field and service, from which on it is compared with other services'."""
 
 
+@dataclass(slots=True, frozen=True, kw_only=True)
+class LintOptions(Options):
+    lead: tuple[str, ...] = option((), "Only these leads.")
+    rule: tuple[str, ...] = option((), "Only what this rule finds.")
+    sample: int = option(1000, "How many leads are looked at; 0: all.")
+
+
 @dataclass(slots=True, frozen=True)
-class Linted:
+class Linted(Row):
     """One line: a rule's findings about one name."""
 
     rule: str
     what: str
+    """The word's or event's name, or what else it is about."""
     service: str
     text: str
     """The worst of them, in a sentence."""
     count: int
-    leads: int
-    """In how many leads it was found, of those looked at."""
+    leads: Rate
+    """In how many of the leads looked at it was found."""
     samples: tuple[str, ...]
     """Some of these leads."""
     trace_id: str = ""
     span_id: str = ""
     uid: str = ""
-
-    def as_json(self) -> dict[str, Json]:
-        return {
-            "rule": self.rule,
-            "what": self.what,
-            "service": self.service,
-            "text": self.text,
-            "count": self.count,
-            "leads": self.leads,
-            "samples": list(self.samples),
-            "trace_id": self.trace_id,
-            "span_id": self.span_id,
-            "uid": self.uid,
-        }
 
 
 @dataclass(slots=True)
@@ -172,9 +175,16 @@ class Linter:
             self._skews.setdefault(key, _Line(finding)).add(finding, key not in seen)
             seen.add(key)
 
+    def look_at_names(self, rows: Iterable[tuple[str, str, str, int]]) -> None:
+        """Look at events of no lead: name, service, marks and how many."""
+        for name, service, marks, count in rows:
+            if is_undeclared(name, "undeclared" in marks, known_kind=False) and "undeclared_event" in self._rules:
+                line = _Line(Finding("undeclared_event", name, undeclared_text(name), service=service))
+                self._lines.setdefault(("undeclared_event", name, service), line).count += count
+
     def lines(self) -> list[Linted]:
         """What was found, by rule in the order of the rules, the most frequent of each first."""
-        found = [_linted(one) for one in (*self._lines.values(), *self._wide())]
+        found = [_linted(one, self.looked_at) for one in (*self._lines.values(), *self._wide())]
         order = {name: at for at, name in enumerate(RULES)}
         return sorted(found, key=lambda one: (order[one.rule], -one.count, one.what, one.service))
 
@@ -206,7 +216,7 @@ class Linter:
                     yield _Line(Finding("seconds_in_ms", where, told, service=service), one.count)
 
 
-def _linted(line: _Line) -> Linted:
+def _linted(line: _Line, looked_at: int) -> Linted:
     worst = line.worst
     return Linted(
         worst.rule,
@@ -214,7 +224,7 @@ def _linted(line: _Line) -> Linted:
         worst.service,
         worst.text,
         line.count,
-        line.leads,
+        Rate(line.leads, max(looked_at, line.leads), "leads looked at", 1),
         tuple(line.samples),
         worst.trace_id,
         worst.span_id,
@@ -234,3 +244,82 @@ def _hosts(found: Found) -> dict[tuple[str, str], str]:
 
 def _at(service: str, host: str) -> str:
     return f"{service} on {host}" if host else service
+
+
+_OF_NO_LEAD: Final = """
+SELECT name, service, marks, count(*)
+FROM lead_events
+WHERE lead_id = '' AND lead_ids = '' AND run_id = '' AND name <> ''
+GROUP BY name, service, marks
+ORDER BY name, service, marks"""
+
+
+def lint(relations: Relations, options: LintOptions) -> Report[Linted]:
+    """Look at leads with a record in the window, or at those named. Raises `SettingsError` for a rule that there is not,
+    `NotFoundError` for a lead that there is not."""
+    if unknown := [one for one in options.rule if one not in RULES]:
+        raise SettingsError(f"no rule {unknown[0]!r}", rules=", ".join(RULES))
+    part = relations.part
+    missing: dict[str, None] = {}
+    drawn = _named(relations, options) if options.lead else None
+    if drawn is None:
+        rows, missing = leads_in(relations)
+        drawn = draw_leads(rows, options.sample)
+    linter = Linter(options.rule, options.now_ns)
+    for timeline, found in stories_of(relations, drawn, options.now_ns, missing):
+        linter.look(timeline, found)
+    if not options.lead:
+        linter.look_at_names((str(a), str(b), str(c), int(d)) for a, b, c, d in relations.query(_OF_NO_LEAD))
+    lines = linter.lines()
+    notes = ["What is found of a lead is of its whole timeline, also outside the window."] * bool(
+        part.since_ns or part.until_ns
+    )
+    if linter.looked_at < drawn.of:
+        notes.append(f"{linter.looked_at} of {drawn.of} leads were looked at, drawn evenly; --sample 0 looks at all.")
+    if linter.cut:
+        notes.append(f"Too much is wrong: {linter.cut} findings found no room beside the first {_MOST_LINES} lines.")
+    if options.limit and len(lines) > options.limit:
+        notes.append(f"{len(lines) - options.limit} more lines, left out by the limit")
+    return Report(
+        LINT.name,
+        Window(part.since_ns, part.until_ns),
+        Sample({"leads_looked_at": linter.looked_at, "leads": drawn.of}),
+        tuple(lines[: options.limit] if options.limit else lines),
+        tuple(notes),
+        tuple(missing),
+    )
+
+
+def _named(relations: Relations, options: LintOptions) -> Drawn:
+    tenant = relations.part.tenant
+    for lead_id in options.lead:
+        found = relations.source.lead(lead_id, tenant)
+        if not found.spans and not found.events:
+            nearest = relations.source.nearest(lead_id, tenant)
+            data = {"nearest": nearest} if nearest else {}
+            raise NotFoundError(f"no lead {lead_id!r} in {relations.source.url}", **data)
+    leads = tuple(LeadRow(one, tenant or "", 0, 0) for one in dict.fromkeys(options.lead))
+    return Drawn(leads, len(leads))
+
+
+def draw_lint(report: Report[Linted], width: int) -> Iterator[Line]:
+    """What was found, by rule: what it is about, how often, the worst of it, and a lead to look at."""
+    last = ""
+    for one in report.rows:
+        if one.rule != last:
+            if last:
+                yield []
+            yield [(one.rule, "head"), (f"  {RULES[one.rule]}", "faint")]
+            last = one.rule
+        seen = f" in {one.leads.numerator:,} of {one.leads.denominator:,} leads" if one.leads.numerator else ""
+        often = f"{one.count:,} {'time' if one.count == 1 else 'times'}{seen}"
+        where = f" [{plain(one.service)}]" if one.service else ""
+        yield [("  ", ""), (plain(one.what), "title"), (where, "faint"), (f"  {often}", "took")]
+        yield from hanging("      ", plain(one.text), "note", width)
+        if one.samples:
+            yield [(f"      leadtrace lead {plain(one.samples[0])}", "faint")]
+
+
+LINT: Final = Analysis(
+    "lint", lint, LintOptions, (Linted,), picture="leadtrace.analysis.lint:draw_lint", pictured=(Linted,)
+)

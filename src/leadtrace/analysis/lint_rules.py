@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from leadtrace.query.model import Entry, Run, Timeline
 
-__all__ = ["RULES", "Finding", "findings_of", "skew_of"]
+__all__ = ["RULES", "Finding", "findings_of", "is_undeclared", "skew_of", "undeclared_text"]
 
 RULES: Mapping[str, str] = {
     "child_outside_parent": "work that began before, or ended after, what it lies under in the same process",
@@ -204,10 +204,8 @@ def _measured(story: _Story, entry: Entry) -> float | None:
     """How long it took by begin and end as recorded, whatever it says of itself."""
     if entry.type == "span":
         return entry.duration_ms
-    span = story.parents.get(id(entry))
-    if span is None:
-        return None
     if entry.role == "end":
+        span = story.parents[id(entry)]
         return (entry.time_ns - span.time_ns) / 1e6 if span.time_ns else None
     if not entry.kind or entry.kind == "start":
         return None
@@ -301,10 +299,8 @@ def _declared(story: _Story) -> Iterator[Finding]:
         marks = set(event.marks)
         spec = catalogue.get(event.name) if event.name else None
         if spec is None:
-            if "undeclared" in marks or (event.name and "leadtrace.kind" not in event.attributes and _ours(event.name)):
-                near = _nearest(event.name)
-                told = f"{event.name} is not in the catalogue" + (f"; the nearest that is: {near}" if near else "")
-                yield story.finding("undeclared_event", event, event.name, told)
+            if is_undeclared(event.name, "undeclared" in marks, "leadtrace.kind" in event.attributes):
+                yield story.finding("undeclared_event", event, event.name, undeclared_text(event.name))
             continue
         for mark in marks:
             if mark.startswith("undeclared:"):
@@ -320,11 +316,21 @@ def _declared(story: _Story) -> Iterator[Finding]:
                 yield story.finding("wrong_field", event, event.name, problem)
 
 
-@cache
-def _nearest(name: str) -> str:
+def is_undeclared(name: str, marked: bool, known_kind: bool) -> bool:
+    """Whether an event lacks a declaration that it should have: its writer said so, or it is in one of the catalogue's
+    namespaces. What says its kind and is not marked was declared where it was written: an event of a user's own."""
     from leadtrace import catalogue
 
-    return catalogue.nearest(name)
+    return bool(name) and catalogue.get(name) is None and (marked or (not known_kind and _ours(name)))
+
+
+@cache
+def undeclared_text(name: str) -> str:
+    """The sentence for such an event, with the declared name most like it."""
+    from leadtrace import catalogue
+
+    near = catalogue.nearest(name)
+    return f"{name} is not in the catalogue" + (f"; the nearest that is: {near}" if near else "")
 
 
 @cache

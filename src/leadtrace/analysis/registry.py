@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from leadtrace.store.relations.interface import Relations
 
-__all__ = ["REPORTS", "Analysis", "analysis"]
+__all__ = ["COMMANDS", "REPORTS", "Analysis", "analysis"]
 
 REPORTS: Final[Mapping[str, tuple[str, str]]] = {
     "frequency": ("leadtrace.analysis.frequency:FREQUENCY", "Events by name, kind, flow and time."),
@@ -34,6 +34,11 @@ REPORTS: Final[Mapping[str, tuple[str, str]]] = {
     "series": ("leadtrace.analysis.series:SERIES", "What happened over time, by what names it: the figures of alerts."),
 }
 """Where each analysis is and what it answers: told here, so that listing them imports none."""
+
+COMMANDS: Final[Mapping[str, str]] = {
+    "lint": "leadtrace.analysis.lint:LINT",
+}
+"""Questions that are commands of their own. `Reader.report` and the reading API answer them as they answer reports."""
 
 O = TypeVar("O", bound=Options)  # noqa: E741 - it stands for options
 R = TypeVar("R", bound=Row)
@@ -61,11 +66,12 @@ class Analysis(Generic[O, R]):
 
 def analysis(name: str) -> Analysis[Any, Any]:
     """The analysis of that name. Raises `SettingsError` where there is none."""
-    if name not in REPORTS:
+    where = COMMANDS.get(name) or (REPORTS[name][0] if name in REPORTS else "")
+    if not where:
         near = get_close_matches(name, list(REPORTS), n=1)
         raise SettingsError(
             f"no report {name!r}" + (f"; did you mean {near[0]}?" if near else ""), reports=", ".join(REPORTS)
         )
-    module, _, attribute = REPORTS[name][0].partition(":")
+    module, _, attribute = where.partition(":")
     found: Analysis[Any, Any] = getattr(import_module(module), attribute)
     return found

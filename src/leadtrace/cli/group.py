@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "leadtrace.cli.report:report",
         "Questions of all leads: how often, what fails, what it costs and earns.",
     ),
+    "lint": ("leadtrace.cli.lint:lint", "What is wrong with recorded data."),
     "serve": ("leadtrace.cli.serve:serve", "OTLP in, an embedded store, the reading API."),
     "journal": ("leadtrace.cli.journal:journal", "What waits to be sent, for whom, since when; sending it."),
     "demo": ("leadtrace.cli.demo:demo", "The example pipeline and its timelines, in one command."),

@@ -27,7 +27,7 @@ _LONGEST = 48
 """Of one cell; what is longer is cut, JSON has it whole."""
 
 
-def print_report(found: Report[Any]) -> None:
+def print_report(found: Report[Any], nothing: str = "nothing to tell") -> None:
     """Print what the answer is about, its picture, then a table for each sort of row, then what must be known to read it."""
     click.echo(_head(found))
     asked = analysis(found.report)
@@ -42,7 +42,7 @@ def print_report(found: Report[Any]) -> None:
             click.echo(sort.section)
         _print_table([one for one in found.rows if type(one) is sort], frozenset(asked.hidden))
     if not found.rows:
-        click.echo("nothing to tell")
+        click.echo(nothing)
     if found.notes:
         click.echo()
     for note in found.notes:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from leadtrace.otlp.records import Value
 
-__all__ = ["Line", "facts_lines", "lines", "text"]
+__all__ = ["Line", "facts_lines", "hanging", "lines", "text"]
 
 Line: TypeAlias = list[Fact]
 """Pieces of one line, each with the name of its style: `head`, `time`, `tree`, `title`, `took`, `good`, `bad` …"""
@@ -62,7 +62,7 @@ def lines(timeline: Timeline, width: int = 100) -> Iterator[Line]:
     if notes:
         yield []
         for told, style in notes:
-            yield from _hanging("! ", plain(told), style, width)
+            yield from hanging("! ", plain(told), style, width)
 
 
 def _header(timeline: Timeline, width: int) -> Iterator[Line]:
@@ -246,7 +246,7 @@ class _Drawing:
             )
         for hint in branch.hints:
             if hint not in self._hinted:  # what to do is said once, however often it went wrong
-                yield from _hanging(_stem(below) + "  ", hint, "hint", self._width)
+                yield from hanging(_stem(below) + "  ", hint, "hint", self._width)
             if hint.startswith("→"):
                 self._hinted.add(hint)
 
@@ -332,7 +332,7 @@ def facts_lines(
         yield line
 
 
-def _hanging(mark: str, told: str, style: str, width: int) -> Iterator[Line]:
+def hanging(mark: str, told: str, style: str, width: int) -> Iterator[Line]:
     """A sentence behind a mark, on as many lines as it needs."""
     for at, line in enumerate(_wrapped(told, width - width_of(mark))):
         yield [(mark if at == 0 else mark.replace("!", " "), "tree"), (line, style)]
