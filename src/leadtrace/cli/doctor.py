@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from leadtrace.cli.examining import Finding
+    from leadtrace.otlp.ledger import Ledger
+    from leadtrace.otlp.reconcile import Reconciled
     from leadtrace.settings import Settings
 
 __all__ = ["doctor"]
@@ -24,14 +27,23 @@ __all__ = ["doctor"]
     metavar="MODULE",
     help="Import this module of yours, and look at what it sets up: sent twice, words in place.",
 )
+@click.option(
+    "--reconcile",
+    metavar="URL",
+    help="Compare the journal with what this store holds, and name each event that is missing: a path or http://host:port.",
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 @click.pass_context
-def doctor(ctx: click.Context, app: str | None, as_json: bool) -> None:
+def doctor(ctx: click.Context, app: str | None, reconcile: str | None, as_json: bool) -> None:
     """Look at settings, key, journal, store, versions, receivers and clocks, and say of each how it is.
+
+    With --reconcile, what became of every event that was recorded on this machine: loss is counted, not argued about.
 
     Exit code 1 where something is bad.
     """
+    from leadtrace.cli.examining.books import ledgers_of, told_of_holes
     from leadtrace.cli.examining.configuration import settings_told
+    from leadtrace.cli.examining.sending import examine_clock
     from leadtrace.errors import SettingsError
     from leadtrace.settings import Settings
 
@@ -39,7 +51,16 @@ def doctor(ctx: click.Context, app: str | None, as_json: bool) -> None:
         settings: Settings | None = Settings.from_env()
     except SettingsError:
         settings = None
-    found = list(_findings(settings, app))
+    books = (
+        ledgers_of(settings.journal) if settings and settings.journal else []
+    )  # before the store: what is acknowledged
+    found = list(_findings(settings, app, books))  # now must be there then
+    compared = None
+    if reconcile is not None and settings is not None:
+        compared = _reconciled(reconcile, settings, books)
+        if reconcile.startswith("http") and reconcile != settings.from_:
+            found += examine_clock(reconcile, settings.token)
+        found += told_of_holes(compared, reconcile)
     wrong = any(one.level == "bad" for one in found)
     if as_json:
         told: dict[str, Any] = {
@@ -47,6 +68,8 @@ def doctor(ctx: click.Context, app: str | None, as_json: bool) -> None:
             "ok": not wrong,
             "findings": [one.as_json() for one in found],
             "settings": settings_told(settings, os.environ) if settings else [],
+            "books": [one.as_json() for one in books],
+            "reconciled": compared.as_json() if compared else None,
         }
         echo_json(told, indent=2)
     else:
@@ -55,7 +78,19 @@ def doctor(ctx: click.Context, app: str | None, as_json: bool) -> None:
         ctx.exit(1)
 
 
-def _findings(settings: Settings | None, app: str | None) -> Iterator[Finding]:
+def _reconciled(url: str, settings: Settings, books: list[Ledger]) -> Reconciled:
+    from leadtrace.otlp.reconcile import reconcile
+    from leadtrace.reading.sources import source_of
+
+    source = source_of(url, settings.token)
+    try:
+        return reconcile(books, source.sequences())
+    finally:
+        source.close()
+
+
+def _findings(settings: Settings | None, app: str | None, books: list[Ledger]) -> Iterator[Finding]:
+    from leadtrace.cli.examining.books import examine_books
     from leadtrace.cli.examining.configuration import examine_settings
     from leadtrace.cli.examining.places import examine_places
     from leadtrace.cli.examining.sending import examine_clock, examine_endpoints
@@ -66,6 +101,8 @@ def _findings(settings: Settings | None, app: str | None) -> Iterator[Finding]:
     if settings is None:
         return
     yield from examine_places(settings)
+    if settings.journal is not None:
+        yield from examine_books(settings.journal, books, time.time_ns())
     yield from examine_endpoints(os.environ)
     if settings.from_.startswith(("http://", "https://")):
         yield from examine_clock(settings.from_, settings.token)
