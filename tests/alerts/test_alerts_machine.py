@@ -10,7 +10,7 @@ from leadtrace.alerts.rules import HOUR, MINUTE, Absence, Group, Rules
 
 def _rules(**more: object) -> Rules:
     group = Group("brand", "campaign_group", always(), owners=("@anna",))
-    rule = Absence(name="silence", kind="absence", groups=("brand",), **more)  # type: ignore[arg-type]
+    rule = Absence(name="silence", kind="absence", groups=("brand",), keep_firing_ns=0, **more)  # type: ignore[arg-type]
     return Rules({"brand": group}, {"silence": rule})
 
 

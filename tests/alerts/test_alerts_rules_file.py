@@ -82,9 +82,9 @@ above = 500
 
 [rules.margin]
 kind = "custom"
-report = "business"
-column = "margin"
-where = { currency = "EUR" }
+report = "frequency"
+column = "share"
+where = { name = "lead.declined" }
 at_least = 0
 """
     )
@@ -118,12 +118,12 @@ at_least = 0
         3,
         84 * DAY,
     )
-    assert (few.window_ns, few.for_ns, few.keep_firing_ns, few.severity) == (HOUR, 0, 5 * MINUTE, "medium")
+    assert (few.window_ns, few.for_ns, few.keep_firing_ns, few.severity) == (HOUR, 0, 15 * MINUTE, "medium")
     money, margin = rules.rules["money"], rules.rules["margin"]
     assert isinstance(money, Budget)
     assert (money.above, money.severity) == (Decimal(500), "high")
     assert isinstance(margin, Custom)
-    assert (margin.where, margin.least, margin.most) == ({"currency": "EUR"}, 0.0, None)
+    assert (margin.where, margin.least, margin.most) == ({"name": "lead.declined"}, 0.0, None)
     expires = datetime.datetime(2027, 1, 30, 23, tzinfo=datetime.UTC)
     assert rules.credentials["google"].expires_ns == int(expires.timestamp()) * 10**9
     assert rules.rules["few"].place == Place("rules", text[: text.index("[rules.few]")].count("\n") + 1, "rules.few")
@@ -155,6 +155,17 @@ def test_everything_that_is_wrong_is_told_at_once_with_file_line_and_key() -> No
         'groups = "brand"\n'
         "[rules.odd]\n"
         'kind = "custom"\n'
+        "[rules.share]\n"
+        'kind = "custom"\n'
+        'report = "frequency"\n'
+        "at_most = 1\n"
+        'column = "shar"\n'
+        'where = { nme = "x" }\n'
+        "[rules.mine]\n"
+        'kind = "custom"\n'
+        "at_least = 3\n"
+        "at_most = 1\n"
+        'function = "statistics:meen"\n'
         "[rule.x]\n"
     )
     assert problems(text) == [
@@ -185,7 +196,10 @@ def test_everything_that_is_wrong_is_told_at_once_with_file_line_and_key() -> No
         "r.toml:23: rules.money.groups: group 'brand' declares neither value_per_lead nor spend_per_hour",
         "r.toml:24: rules.odd: a custom rule has either report and column, or function",
         "r.toml:24: rules.odd: what is expected? give at_least, at_most, or both",
-        "r.toml:26: rule: there is no such key; did you mean rules?",
+        "r.toml:30: rules.share.column: the report frequency has no column 'shar'; did you mean share?",
+        "r.toml:34: rules.mine.at_least: at_least is more than at_most",
+        "r.toml:36: rules.mine.function: 'statistics:meen' is not there: module 'statistics' has no attribute 'meen'",
+        "r.toml:37: rule: there is no such key; did you mean rules?",
     ]
 
 
@@ -220,7 +234,7 @@ def test_every_kind_has_window_hold_time_keep_firing_time_severity_and_runbook(k
     """Each with what it needs beside them; those without samples or windows refuse those keys."""
     needs = {
         "budget": "above = 1",
-        "custom": 'function = "pipeline.numbers:margin"\nat_most = 3.5',
+        "custom": 'function = "statistics:fmean"\nat_most = 3.5',
         "capacity": "above = 0.8",
     }.get(kind, "")
     groups = {"enhancement_degraded": 'groups = "truecaller"'}.get(kind, 'groups = "brand"')

@@ -33,6 +33,12 @@ def section(name: str) -> str:
 
 
 def options(one: click.Command) -> list[str]:
+    """Those of the command, and of the commands beneath it."""
+    beneath = one.commands.values() if isinstance(one, click.Group) else ()
+    return [*_own_options(one), *(name for each in beneath for name in options(each))]
+
+
+def _own_options(one: click.Command) -> list[str]:
     return [name for param in one.params if isinstance(param, click.Option) for name in param.opts if len(name) > 2]
 
 

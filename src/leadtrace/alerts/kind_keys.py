@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from leadtrace.alerts.rules import (
     HOUR,
     KINDS,
-    MINUTE,
     Absence,
     Budget,
     Capacity,
@@ -67,7 +66,7 @@ def read_rule(
         "name": table.name,
         "kind": kind,
         "for_ns": table.span("for", 0, zero=True),
-        "keep_firing_ns": table.span("keep_firing", 5 * MINUTE, zero=True),
+        "keep_firing_ns": table.span("keep_firing", usual.keep_firing_ns, zero=True),
         "severity": cast("Severity", table.choice("severity", SEVERITIES, usual.severity)),
         "runbook": table.text("runbook"),
         "owners": table.texts("owners", () if of in _OF_GROUPS else owners),
@@ -257,3 +256,8 @@ def _check_custom(table: Table, rule: Custom) -> None:
     least = -math.inf if rule.least is None else rule.least
     if rule.most is not None and least > rule.most:
         table.wrong("at_least is more than at_most", "at_least")
+    if (rule.report and rule.column) or _FUNCTION.fullmatch(rule.function):
+        from leadtrace.alerts.values import check_custom
+
+        if lost := check_custom(rule):
+            table.wrong(lost[1], *lost[0])

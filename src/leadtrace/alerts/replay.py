@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from leadtrace.alerts.calendar import Span
-from leadtrace.alerts.evaluate import evaluate
+from leadtrace.alerts.evaluate import Said, evaluate, verdicts
 from leadtrace.alerts.gathering import observe
 from leadtrace.alerts.learning import History, Learnt, learn, refresh
 from leadtrace.alerts.model import State, Transition
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from leadtrace.alerts.rules import Rules
     from leadtrace.query.model import Json
 
-__all__ = ["Incident", "Replay", "play", "replay"]
+__all__ = ["Incident", "Replay", "judged", "play", "replay"]
 
 _STEPS: Final = 20_000
 
@@ -71,6 +71,13 @@ def replay(asking: Asking, rules: Rules, since_ns: int, until_ns: int, every_ns:
     history = refresh(asking, rules, History(), until_ns, since_ns)
     observations = observe(asking, rules, Learnt(), State(), until_ns, since_ns)
     return play(rules, history, observations, since_ns, until_ns, every)
+
+
+def judged(asking: Asking, rules: Rules, at_ns: int) -> tuple[tuple[Said, ...], tuple[str, ...]]:
+    """What every rule says at one moment, over what is recorded now; and notes on what may be missing."""
+    learnt = learn(refresh(asking, rules, History(), at_ns), rules, at_ns)
+    observations = observe(asking, rules, learnt, State(), at_ns)
+    return verdicts(rules, observations, State(), at_ns), observations.notes
 
 
 def play(

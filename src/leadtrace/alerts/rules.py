@@ -96,7 +96,7 @@ class Rule:
     """How far back each evaluation looks, in opening time where the kind counts leads."""
     for_ns: int = 0
     """How long the condition must hold, evaluation after evaluation, before it is told."""
-    keep_firing_ns: int = 0
+    keep_firing_ns: int = 5 * MINUTE
     """How long it must be seen not to hold before the end is told; coming back meanwhile is the same alert."""
     min_sample: int = 0
     """Fewer than so many in the window, and nothing is concluded from them."""
@@ -122,6 +122,7 @@ class TooFew(Rule):
     Against the group's own count by hour of the week, learnt from `history`. `least` weeks must have been learnt.
     """
 
+    keep_firing_ns: int = 15 * MINUTE
     probability: float = 0.001
     history_ns: int = 8 * 7 * DAY
     min_weeks: int = 2
@@ -132,6 +133,7 @@ class ErrorSpike(Rule):
     """More failures among a group's ends than chance explains: `factor` times its normal share at least, and less probable
     than `probability`; or more than the share `above`, whatever is normal."""
 
+    keep_firing_ns: int = 15 * MINUTE
     min_sample: int = 20
 
     probability: float = 0.001
@@ -144,6 +146,7 @@ class ErrorSpike(Rule):
 class EnhancementDegraded(Rule):
     """An enhancement fails more (as `error_spike`), or its `quantile` of durations is `slower` times the normal one."""
 
+    keep_firing_ns: int = 15 * MINUTE
     min_sample: int = 20
 
     probability: float = 0.001
@@ -158,6 +161,7 @@ class EnhancementDegraded(Rule):
 class Slowdown(Rule):
     """The `quantile` of a group's durations is `factor` times its normal one, or more than `above_ms`."""
 
+    keep_firing_ns: int = 15 * MINUTE
     min_sample: int = 20
 
     quantile: float = 0.95
@@ -199,6 +203,7 @@ class Budget(Rule):
     """More than `above` is at risk: expected minus observed leads, each at the group's `value_per_lead`, or `spend_per_hour`
     for the opening time without a lead. What is missing must also be less probable than `probability`."""
 
+    keep_firing_ns: int = 15 * MINUTE
     severity: Severity = "high"
 
     above: Decimal = Decimal(0)

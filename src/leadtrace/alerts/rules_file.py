@@ -18,7 +18,9 @@ from leadtrace.alerts.opening import read_calendar
 from leadtrace.alerts.rules import GROUP_KINDS, MINUTE, Credential, Group, Place, Rules
 from leadtrace.alerts.toml_lines import lines, syntax_line
 from leadtrace.alerts.toml_table import Problem, Table
+from leadtrace.analysis.series import column_of
 from leadtrace.errors import SettingsError
+from leadtrace.store.relations.facts import FACTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,6 +114,11 @@ def _group(table: Table, around: Calendar, currency: str, owners: tuple[str, ...
     attribute = table.text("attribute")
     if attribute and not events:
         table.wrong("attribute goes with events: which events' attribute it is", "attribute")
+    if attribute and not column_of(attribute):
+        known = [name for one in FACTS if one.sort == "text" for name in one.attributes]
+        near = get_close_matches(attribute, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        table.wrong(f"groups cannot be named by {attribute!r}{hint}", "attribute")
     kind = table.text("kind")
     if kind not in GROUP_KINDS:
         near = get_close_matches(kind, GROUP_KINDS, n=1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from leadtrace.query.printable import duration
+
 __all__ = ["UNITS", "read_span", "share_text", "span_text"]
 
 _SECOND: Final = 1_000_000_000
@@ -35,17 +37,8 @@ def read_span(text: str) -> int | None:
 
 
 def span_text(span_ns: int) -> str:
-    """Its two largest units: `1 h 30 min`, `3 d`, `45 s`."""
-    left, parts = max(0, span_ns), []
-    for name, unit in (("d", UNITS["d"]), ("h", UNITS["h"]), ("min", UNITS["min"]), ("s", _SECOND)):
-        if left >= unit:
-            parts.append(f"{left // unit} {name}")
-            left %= unit
-        elif parts:
-            break
-        if len(parts) == 2:
-            break
-    return " ".join(parts) or "0 s"
+    """In at most two units: `1 h 30 min`, `3 d`."""
+    return duration(round(max(0, span_ns) / _SECOND) * 1000.0) if span_ns >= _SECOND else f"{span_ns // 1_000_000} ms"
 
 
 def share_text(share: float) -> str:

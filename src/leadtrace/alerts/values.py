@@ -60,16 +60,19 @@ def _values(asking: Asking, rule: Custom, until_ns: int) -> tuple[dict[str, tupl
     return found, "" if found else "there is no such row"
 
 
-def check_custom(rule: Custom) -> tuple[str, str] | None:
-    """The key that names something which is not there, and a sentence; None where all is."""
+def check_custom(rule: Custom) -> tuple[tuple[str, ...], str] | None:
+    """The key (with those around it) that names something which is not there, and a sentence; None where all is.
+
+    A function's module is imported to see.
+    """
     try:
         if rule.function:
             _function(rule.function)
             return None
         rows = analysis(rule.report).rows
     except LeadtraceError as problem:
-        return ("function" if rule.function else "report"), str(problem)
-    for key, name in (("column", rule.column), *(("where", one) for one in rule.where)):
+        return ("function" if rule.function else "report",), str(problem)
+    for key, name in ((("column",), rule.column), *((("where", one), one) for one in rule.where)):
         fields = {field.name for row in rows for field in dataclasses.fields(row)}
         if name.partition(".")[0] not in fields:
             near = get_close_matches(name, sorted(fields), n=1)

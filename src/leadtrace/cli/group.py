@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Questions of all leads: how often, what fails, what it costs and earns.",
     ),
     "lint": ("leadtrace.cli.lint:lint", "What is wrong with recorded data."),
+    "alerts": ("leadtrace.cli.alerts:alerts", "Rules that say when something is missing or wrong: check and try them."),
     "serve": ("leadtrace.cli.serve:serve", "OTLP in, an embedded store, the reading API."),
     "journal": ("leadtrace.cli.journal:journal", "What waits to be sent, for whom, since when; sending it."),
     "demo": ("leadtrace.cli.demo:demo", "The example pipeline and its timelines, in one command."),

@@ -17,11 +17,11 @@ from leadtrace.cli.options import width
 from leadtrace.query.printable import cut, duration, moment, plain, value, width_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from leadtrace.analysis.model import Report
 
-__all__ = ["print_report"]
+__all__ = ["lines_of", "print_report"]
 
 _LONGEST = 48
 """Of one cell; what is longer is cut, JSON has it whole."""
@@ -66,12 +66,18 @@ def _print_table(rows: Sequence[Row], hidden: frozenset[str]) -> None:
     if sys.stdout.isatty():
         _print_rich(heads, cells, right)
         return
+    for line in lines_of(heads, cells, right):
+        click.echo(line)
+
+
+def lines_of(heads: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool] = ()) -> Iterator[str]:
+    """A table as plain lines no wider than the output, its widest columns cut; `right` says which stand to the right."""
     widths = [max(width_of(text) for text in column) for column in zip(heads, *cells, strict=True)]
     room = width()
     while sum(widths) + 2 * (len(widths) - 1) > room and max(widths) > 8:
         widths[widths.index(max(widths))] -= 1
     for line in [heads, *cells]:
-        click.echo(_line(line, widths, right))
+        yield _line(line, widths, right or [False] * len(heads))
 
 
 def _print_rich(heads: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool]) -> None:
