@@ -61,9 +61,8 @@ def read_progress(folder: Path, segment: Segment) -> Progress:
 class Cursor:
     """The right to send one segment to one receiver, and how far that has come."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, descriptor: int) -> None:
         """Use `of`."""
-        self._path = path
         self._descriptor = descriptor
         self.progress = Progress.unpacked(os.pread(descriptor, _SIZE, 0))
 
@@ -85,14 +84,11 @@ class Cursor:
             path.unlink(missing_ok=True)
             os.close(descriptor)
             return None
-        return cls(path, descriptor)
+        return cls(descriptor)
 
     def save(self) -> None:
         """Write down how far it has come. Survives the process; where the machine dies, some is sent again."""
         os.pwrite(self._descriptor, self.progress.packed().ljust(_SIZE), 0)
-
-    def remove(self) -> None:
-        self._path.unlink(missing_ok=True)
 
     def close(self) -> None:
         if self._descriptor >= 0:

@@ -210,9 +210,10 @@ class JournalSink:
         with self._lock:
             writing.users -= 1
         if signal is not None and type_ is not Type.SPAN_BEGINS:
-            for lane in self._by_kind[signal.kind]:
+            for lane in self._lanes:  # the other kind's too: a segment goes when all have read it
                 if lane.thread is None:
                     lane.start()
+            for lane in self._by_kind[signal.kind]:
                 lane.nudge()
         return receipt
 
@@ -633,11 +634,11 @@ class JournalSink:
 
     def _end_segment(self, writing: _Writing, still_open: bool) -> None:
         _until_quiet(writing)
-        if not writing.records:
+        if still_open:
+            os.close(writing.descriptor)  # without a seal: recovery closes what is open, as after a crash
+        elif not writing.records:
             writing.segment.path.unlink(missing_ok=True)
             os.close(writing.descriptor)
-        elif still_open:
-            os.close(writing.descriptor)  # without a seal: recovery closes what is open, as after a crash
         else:
             with contextlib.suppress(OSError):
                 self._retire(writing, "closed")

@@ -119,21 +119,19 @@ class Folder:
             lanes = self.required(reader.head, seal)
             if not all(self.progress(lane, segment).done for lane in lanes):
                 return False
-            cursors: list[Cursor] = []
-            for lane in {*lanes, *self.lanes()}:
+            for lane in lanes:
                 cursor = self.cursor(lane, segment)
                 if cursor is None:
                     return False  # somebody is at it: whoever ends last removes it
                 held.callback(cursor.close)
-                cursors.append(cursor)
-                if lane in lanes and not cursor.progress.done:
+                if not cursor.progress.done:
                     return False
             from leadtrace.journal.books import close_books
 
             close_books(self, segment, reader, lanes)
             segment.path.unlink(missing_ok=True)
-            for cursor in cursors:
-                cursor.remove()
+            for lane in self.lanes():  # an optional one that is amid it goes on with the file that it has open
+                (self.path / "cursors" / lane / segment.stem).unlink(missing_ok=True)
         return True
 
     # --- what receivers said ------------------------------------------------------------------------------------------
