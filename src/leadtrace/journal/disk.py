@@ -51,7 +51,7 @@ __all__ = ["JournalSink"]
 
 _log = logging.getLogger("leadtrace")
 
-_FOREIGN_SPANS, _SPANS = 0.8, 0.9  # of the capacity; events may fill all of it
+_FOREIGN, _SPANS = 0.8, 0.9  # of the capacity; events may fill all of it
 _WARN_AT: Final = 0.7
 _ROOM_AGAIN: Final = 0.95
 _SYNC_EVERY_S: Final = 0.1
@@ -175,7 +175,7 @@ class JournalSink:
         self, signal: Signal | None, record: bytes, type_: Type, uid: str, key: int | None, kept: str = ""
     ) -> Receipt:
         size = len(record) + 32
-        share = 1.0 if signal is None or signal.kind == "logs" else _FOREIGN_SPANS if signal.foreign else _SPANS
+        share = _share(signal)
         with self._lock:
             if self._closed:
                 return self._refuse(signal, record, uid, "closed", kept)
@@ -668,6 +668,15 @@ class JournalSink:
                 os.close(one.descriptor)
         for lane in self._lanes:
             lane.forget()
+
+
+def _share(signal: Signal | None) -> float:
+    """How full the journal may be for a record of that signal."""
+    if signal is None:
+        return 1.0
+    if signal.foreign:
+        return _FOREIGN
+    return 1.0 if signal.kind == "logs" else _SPANS
 
 
 def _until_quiet(writing: _Writing) -> None:

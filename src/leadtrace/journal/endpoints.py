@@ -70,7 +70,9 @@ class Target:
 
 
 def endpoints(target: Target | None = None, environ: Mapping[str, str] | None = None) -> dict[Kind, Endpoint]:
-    """The endpoint of each kind that is sent: none where OTEL_SDK_DISABLED is true or OTEL_…_EXPORTER has no `otlp`.
+    """The endpoint of each kind that is sent.
+
+    None where OTEL_SDK_DISABLED is true, or OTEL_…_EXPORTER has neither `otlp` nor `leadtrace`.
 
     Raises `SettingsError` for a value that cannot be: a protocol that leadtrace does not speak, a URL that is none, a
     certificate that cannot be read.
@@ -84,7 +86,7 @@ def endpoints(target: Target | None = None, environ: Mapping[str, str] | None = 
 
 def _wanted(kind: Kind, environ: Mapping[str, str]) -> bool:
     named = environ.get(f"OTEL_{kind.upper()}_EXPORTER", "").strip().lower()
-    return not named or any(one.strip().startswith("otlp") for one in named.split(","))
+    return not named or any(one.strip().startswith(("otlp", "leadtrace")) for one in named.split(","))
 
 
 def _endpoint(kind: Kind, target: Target, environ: Mapping[str, str]) -> Endpoint:

@@ -188,8 +188,9 @@ def log_record(
     span_id: int = 0,
     trace_flags: int = 0,
     severity_number: int = 9,
+    severity_text: str = "",
     observed_ns: int = 0,
-    body: str = "",
+    body: object = None,
 ) -> bytes:
     """One event as a framed LogRecord. Times are Unix nanoseconds; ids are ints, 0 for none."""
     name = _key(event_name)[1:]  # the same length and text, under another tag
@@ -197,7 +198,8 @@ def log_record(
         _TIME(0x09, time_ns),
         b"\x10",
         _varint(severity_number),
-        framed(b"\x2a", _value(body)) if body else b"",
+        framed(b"\x1a", _utf8(severity_text)) if severity_text else b"",
+        framed(b"\x2a", _value(body)) if body is not None else b"",
         pairs(b"\x32", attributes),
         b"\x45" + _fixed32(trace_flags) if trace_flags else b"",
         b"\x4a\x10" + trace_id.to_bytes(16, "big") + b"\x52\x08" + span_id.to_bytes(8, "big") if trace_id else b"",

@@ -49,7 +49,8 @@ class Setup:
         self.destinations: Destinations = {}
         """Further receivers by name (`also_to`)."""
         self.spans = "off"
-        """Who sends spans: `leadtrace`, `host` (an exporter of the host's own, to the same receiver), or `off`."""
+        """Who sends spans: `leadtrace`, `exporter` (leadtrace's own, by OTEL_TRACES_EXPORTER), `host` (an exporter of the
+        host's own, to the same receiver), or `off`."""
         self.notes: list[str] = []
         """What is not as one might expect, in sentences."""
         self.lead_events: KeptLeadEvents | None = None
@@ -63,6 +64,11 @@ class Setup:
         """What was sent, waits, was dropped or set aside in this process."""
         found = self._sink.stats if self._sink is not None else Statistics()
         return replace(found, malformed=self.lead_events.malformed) if self.lead_events is not None else found
+
+    @property
+    def sink(self) -> LocalSink | None:
+        """Where records are appended; None where nothing is sent."""
+        return self._sink
 
     @property
     def redactor(self) -> Redactor | None:
@@ -299,6 +305,9 @@ def _send_spans(made: Setup, provider: Any, wanted: bool | None) -> None:
             f"spans are left to the host's own exporter, which sends them to the same receiver ({where}); "
             "send_spans=True sends them twice"
         )
+        return
+    if host.exports_to_journal(provider):
+        made.spans = "exporter"
         return
     sender = host.sender_on(provider)
     if sender is None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from leadtrace.journal.endpoints import Endpoint
     from leadtrace.setup.spans import SpanSender
 
-__all__ = ["current_provider", "exporter_to", "sender_on"]
+__all__ = ["current_provider", "exporter_to", "exports_to_journal", "sender_on"]
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}  # noqa: S104 - a name to compare, nothing is bound
 _OTLP_PORTS = {4317, 4318}
@@ -34,6 +34,15 @@ def sender_on(provider: Any) -> SpanSender | None:
         found = _senders[provider] = SpanSender()
         provider.add_span_processor(found)
     return found
+
+
+def exports_to_journal(provider: Any) -> bool:
+    """Whether an exporter of ours is on that provider already (OTEL_TRACES_EXPORTER=leadtrace)."""
+    for processor in _processors(getattr(provider, "_active_span_processor", None)):
+        exporter = getattr(processor, "span_exporter", None) or getattr(processor, "_exporter", None)
+        if exporter is not None and type(exporter).__module__ == "leadtrace.setup.exporters":
+            return True
+    return False
 
 
 def exporter_to(provider: Any, endpoint: Endpoint) -> str:
