@@ -19,6 +19,7 @@ from opentelemetry.sdk._logs import LogRecordProcessor
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from leadtrace.journal import disk, memory
 from leadtrace.otlp import encode
 from leadtrace.setup import composition
 from leadtrace.setup.spans import SpanSender
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["LeadtraceConfigurator", "LeadtraceLogExporter", "LeadtraceSpanExporter", "LogSender"]
 
 _log = logging.getLogger("leadtrace")
+_LOADED_FIRST = (disk, memory)
+"""Before the SDK's providers are made: what was loaded first ends last at exit, and the providers flush into it."""
 _making = threading.Lock()
 
 
