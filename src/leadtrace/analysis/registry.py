@@ -36,6 +36,7 @@ REPORTS: Final[Mapping[str, tuple[str, str]]] = {
 """Where each analysis is and what it answers: told here, so that listing them imports none."""
 
 COMMANDS: Final[Mapping[str, str]] = {
+    "compare": "leadtrace.analysis.compare:COMPARE",
     "lint": "leadtrace.analysis.lint:LINT",
 }
 """Questions that are commands of their own. `Reader.report` and the reading API answer them as they answer reports."""

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "leadtrace.cli.report:report",
         "Questions of all leads: how often, what fails, what it costs and earns.",
     ),
+    "compare": ("leadtrace.cli.compare:compare", "What differs between two leads, or two groups of them."),
     "lint": ("leadtrace.cli.lint:lint", "What is wrong with recorded data."),
     "alerts": ("leadtrace.cli.alerts:alerts", "Rules that say when something is missing or wrong: check and try them."),
     "serve": ("leadtrace.cli.serve:serve", "OTLP in, an embedded store, the reading API."),
