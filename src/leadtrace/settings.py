@@ -119,6 +119,13 @@ TABLE: tuple[Setting, ...] = (
         "Whether mistakes in telling raise; otherwise they are recorded, marked and counted.",
     ),
     Setting(
+        "health",
+        "LEADTRACE_HEALTH",
+        "text",
+        "",
+        "Thresholds of the report `health` that differ from its defaults: `crisis_errors=0.03, healthy_ms=1500`.",
+    ),
+    Setting(
         "config",
         "LEADTRACE_CONFIG",
         "file",
@@ -151,6 +158,7 @@ class Settings:
     currency: str = "USD"
     token: str = field(default="", repr=False)
     strict: bool = False
+    health: str = ""
     config: Path = Path("leadtrace.toml")
 
     @classmethod

@@ -61,6 +61,7 @@ def test_every_variable_of_the_table_is_read():
         "LEADTRACE_TOKEN": "secret",
         "LEADTRACE_STRICT": "1",
         "LEADTRACE_CONFIG": "/c.toml",
+        "LEADTRACE_HEALTH": "least=5",
         "LEADTRACE_JOURNAL_MAX": "2 GiB",
         "LEADTRACE_JOURNAL_AGE": "30min",
         "LEADTRACE_ALSO_TO": "http://a:4318, optional:http://b:4318",

@@ -23,6 +23,7 @@ __all__ = ["COMMANDS", "REPORTS", "Analysis", "analysis"]
 
 REPORTS: Final[Mapping[str, tuple[str, str]]] = {
     "frequency": ("leadtrace.analysis.frequency:FREQUENCY", "Events by name, kind, flow and time."),
+    "health": ("leadtrace.analysis.health:HEALTH", "Healthy, degraded or crisis, hour by hour, and the likely causes."),
     "performance": (
         "leadtrace.analysis.performance:PERFORMANCE",
         "How long flows and steps take, what runs wait for, what would help.",

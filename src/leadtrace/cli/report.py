@@ -108,7 +108,10 @@ def _answer(
 ) -> None:
     from leadtrace.reading import open as open_reader
 
-    options = {one.name: _value(one, given[one.name]) for one in own if given[one.name] is not None}
+    # What was not typed is left to the settings, then to the analysis.
+    source = click.get_current_context().get_parameter_source
+    typed = [one for one in own if source(one.name) is not click.core.ParameterSource.DEFAULT]
+    options = {one.name: _value(one, given[one.name]) for one in typed if given[one.name] is not None}
     with open_reader(from_, tenant=tenant) as reader:
         found = reader.report(name, **shared, **options)
     for reason in found.incomplete:

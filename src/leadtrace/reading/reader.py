@@ -173,8 +173,16 @@ class Reader:
         from leadtrace.analysis.registry import analysis
 
         asked = analysis(name)
-        given = {"tenant": self.tenant, "now_ns": time.time_ns()} | options
+        given = {"tenant": self.tenant, "now_ns": time.time_ns()} | self._set_for(name) | options
         return answer(self.source, asked, checked(name, asked.options, given))
+
+    def _set_for(self, name: str) -> dict[str, Any]:
+        """What the settings say of a report's options."""
+        if name != "health" or not self._settings.health:
+            return {}
+        from leadtrace.analysis.health import thresholds
+
+        return dict(thresholds(self._settings.health))
 
     def get_trace_events(self, trace_id: str) -> list[EventRecord]:
         """All events of one trace in the order of time. Raises `NotFoundError` where the source does not know it."""

@@ -143,6 +143,7 @@ def configure(
     currency: str | None = None,
     token: str | None = None,
     strict: bool | None = None,
+    health: str | None = None,
     config: str | os.PathLike[str] | None = None,
 ) -> Setup:
     """Start recording in this process: where records go, as whom, and what may be in them.
@@ -181,6 +182,7 @@ def configure(
         currency=currency,
         token=token,
         strict=strict,
+        health=health,
         config=config,
     )
     target = Target(
