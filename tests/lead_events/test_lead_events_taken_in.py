@@ -16,7 +16,7 @@ import pytest
 
 import leadtrace as lt
 from leadtrace.errors import DecorationError, SettingsError, StrictError
-from leadtrace.otlp.lead_event import Kept, open_content
+from leadtrace.otlp.lead_event import open_content
 
 SCHEMA = {
     "type": "object",
@@ -31,12 +31,8 @@ SCHEMA = {
 GOOD = {"event_name": "Lead", "value": 12.5, "user": {"phone": "+14155550100"}}
 
 
-def kept(told) -> list[Kept]:
-    return [Kept.unpacked(one.read_bytes()) for one in sorted(told.folder.glob("*.kept"))]
-
-
-def content(told, at: int = 0):
-    one = kept(told)[at]
+def content(told):
+    [one] = told.kept()
     return open_content(one.id, one.digest, one.sealed, told.lead_events.sealer)
 
 
@@ -83,21 +79,21 @@ def test_each_platform_has_its_own_events(told):
     lt.lead_event(GOOD, id="ev_1", destination=["meta", "google", "meta"], lead_id="l")
     assert [one["destination"] for one in told.of("lead.event.received")] == ["meta", "google"]
     assert [one["destination"] for one in told.of("lead.event.saved")] == ["meta", "google"]
-    assert len(kept(told)) == 1, "both or none: one record"
+    assert len(told.kept()) == 1, "both or none: one record"
 
 
 def test_the_innermost_open_lead_is_whose_it_is(told):
     with lt.flow("Ads", lead_id="lead_7", tenant="acme"):
         lt.lead_event(GOOD, destination="meta")
-    assert (kept(told)[0].lead_id, kept(told)[0].tenant) == ("lead_7", "acme")
+    [kept] = told.kept()
+    assert (kept.lead_id, kept.tenant) == ("lead_7", "acme")
     assert {one.lead_id for one in told.events if one.name.startswith("lead.event")} == {"lead_7"}
 
 
-@pytest.mark.parametrize("why", ["full", "in memory"])
-def test_what_the_journal_does_not_have_is_not_said_to_be_saved(told, why):
-    told.sink.broken = why
+def test_what_the_journal_has_no_room_for_is_not_said_to_be_saved(process):
+    told = process(room=10)
     receipt = lt.lead_event(GOOD, destination="meta", lead_id="l")
-    assert (receipt.saved, receipt.why) == (False, why)
+    assert (receipt.saved, receipt.why) == (False, "full")
     assert told.names() == ["lead.event.received"]
 
 

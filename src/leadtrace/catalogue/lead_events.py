@@ -42,8 +42,18 @@ class LeadEventFailed(_LeadEvent, name="lead.event.failed", kind="attempt_failur
     )
 
 
+class LeadEventReleased(_LeadEvent, name="lead.event.released", kind="milestone", source="leadtrace"):
+    """Somebody let the lead event out of quarantine: it waits to be sent."""
+
+
+class LeadEventDiscarded(_LeadEvent, name="lead.event.discarded", kind="milestone", source="leadtrace"):
+    """Somebody let go of the lead event in quarantine: it is never sent."""
+
+    reason: str | None = field(default=None, doc="Why it was in quarantine.")
+
+
 class LeadEventQuarantined(_LeadEvent, name="lead.event.quarantined", kind="failure", source="001"):
-    """The lead event is malformed: kept for investigation, never sent."""
+    """The lead event is malformed, or refused by its platform for good: kept for investigation, not sent."""
 
     reason: str | None = field(default=None, doc="What is wrong with it.")
     location: str | None = field(default=None, doc="Where the raw record lies.")

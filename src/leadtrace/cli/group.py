@@ -30,6 +30,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "alerts": ("leadtrace.cli.alerts:alerts", "Rules that say when something is missing or wrong: check and try them."),
     "serve": ("leadtrace.cli.serve:serve", "OTLP in, an embedded store, the reading API."),
     "journal": ("leadtrace.cli.journal:journal", "What waits to be sent, for whom, since when; sending it."),
+    "lead-events": ("leadtrace.cli.lead_events:lead_events", "What waits for each advertising platform."),
+    "quarantine": (
+        "leadtrace.cli.quarantine:quarantine",
+        "Lead events that are not sent; looked at, repaired, released or discarded.",
+    ),
     "demo": ("leadtrace.cli.demo:demo", "The example pipeline and its timelines, in one command."),
     "catalogue": ("leadtrace.cli.catalogue:catalogue", "What may be emitted."),
     "doctor": ("leadtrace.cli.doctor:doctor", "Whether all is well, and what became of every event."),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from leadtrace.journal.folder import Folder
     from leadtrace.journal.lanes import Lane
 
-__all__ = ["journal"]
+__all__ = ["journal", "journal_folder"]
 
 _FOLDER = click.option(
     "--journal", "path", type=click.Path(path_type=Path), help="The journal's folder.  [default: LEADTRACE_JOURNAL]"
@@ -41,7 +41,7 @@ def journal(ctx: click.Context, path: Path | None, as_json: bool) -> None:
         return
     from leadtrace.journal.status import status
 
-    found = status(_folder(path))
+    found = status(journal_folder(path))
     if as_json:
         echo_json(found.as_json(), indent=2)
     else:
@@ -63,7 +63,7 @@ def send(ctx: click.Context, path: Path | None, once: bool, url: str | None) -> 
     """
     from leadtrace.journal.status import status
 
-    folder = _folder(path or ctx.obj)
+    folder = journal_folder(path or ctx.obj)
     lanes = _lanes(folder, url)
     if once:
         left = _send_once(lanes)
@@ -128,7 +128,7 @@ def aside(ctx: click.Context, path: Path | None, as_json: bool, retry: bool, dis
 
     if retry and discard:
         raise click.UsageError("--retry or --discard, not both")
-    folder = _folder(path or ctx.obj)
+    folder = journal_folder(path or ctx.obj)
     if discard:
         click.echo(f"{rewrite_aside(folder, lambda _: False)} records discarded")
         return
@@ -196,7 +196,8 @@ def _retry(folder: Folder) -> tuple[int, int]:
     return len(taken), left
 
 
-def _folder(path: Path | None) -> Folder:
+def journal_folder(path: Path | None) -> Folder:
+    """The journal that was named, or that of the settings. Raises `SourceError` where there is none."""
     from leadtrace.errors import SourceError
     from leadtrace.journal.folder import Folder
     from leadtrace.settings import Settings

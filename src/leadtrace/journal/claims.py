@@ -16,12 +16,12 @@ from leadtrace.otlp.lead_event import Claimed, LeadEvent, Settled, Telling, Turn
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from leadtrace.journal.outbox import Outbox
     from leadtrace.otlp.sealing import Sealer
 
-__all__ = ["due_in_s", "reap", "step", "waiting"]
+__all__ = ["reap", "step", "write_telling"]
 
 
 def step(
@@ -46,7 +46,7 @@ def step(
                     "UPDATE lead_events SET state = 'quarantined', reason = ?, changed_ns = ? WHERE number = ?",
                     (str(tellings[-1].fields["reason"]), now_ns, row.number),
                 )
-                _write(database, tellings[-1], owner)
+                write_telling(database, tellings[-1], owner)
             else:
                 database.execute(
                     "UPDATE lead_events SET state = 'claimed', owner = ?, attempts = attempts + 1, changed_ns = ?"
@@ -130,7 +130,7 @@ def _settle(database: sqlite3.Connection, owner: str, settled: Settled, now_ns: 
     if not changed.rowcount:
         return False
     _platform(database, settled, now_ns)
-    _write(database, settled.telling, owner)
+    write_telling(database, settled.telling, owner)
     return True
 
 
@@ -161,7 +161,8 @@ def _platform(database: sqlite3.Connection, settled: Settled, now_ns: int) -> No
         )
 
 
-def _write(database: sqlite3.Connection, telling: Telling, owner: str) -> None:
+def write_telling(database: sqlite3.Connection, telling: Telling, owner: str) -> None:
+    """An event to be told by that worker; by any where the owner is ''. Within the caller's transaction."""
     database.execute(
         "INSERT OR REPLACE INTO tellings VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
@@ -199,31 +200,3 @@ def reap(outbox: Outbox, now_ns: int) -> list[Telling]:
                 found.append(Telling(uid, name, lead_id, tenant, time_ns, json.loads(fields)))
             database.execute("UPDATE tellings SET owner = ? WHERE owner = ?", (me, owner))
     return found
-
-
-def due_in_s(outbox: Outbox, destination: str, now_ns: int) -> float | None:
-    """How long until something is due for that destination, its platform's pause included; None where nothing waits."""
-    with outbox.transaction() as database:
-        some = database.execute(
-            "SELECT 1 FROM lead_events WHERE destination = ? AND state = 'waiting' LIMIT 1", (destination,)
-        ).fetchone()
-        if some is None:
-            return None
-        paused = database.execute("SELECT pause_ns FROM platforms WHERE destination = ?", (destination,)).fetchone()
-        if paused is not None and paused[0] > now_ns:
-            return float(paused[0] - now_ns) / 1e9
-        (due_ns,) = database.execute(
-            "SELECT min(due_ns) FROM lead_events WHERE destination = ? AND state = 'waiting'", (destination,)
-        ).fetchone()
-    return max(0.0, float(due_ns - now_ns) / 1e9)
-
-
-def waiting(outbox: Outbox, destinations: Collection[str]) -> int:
-    """How many wait for these destinations, those in hand included."""
-    with outbox.transaction() as database:
-        return sum(
-            database.execute(
-                "SELECT count(*) FROM lead_events WHERE destination = ? AND state IN ('waiting', 'claimed')", (one,)
-            ).fetchone()[0]
-            for one in destinations
-        )

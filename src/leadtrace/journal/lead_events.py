@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from leadtrace.journal import claims
 from leadtrace.journal.outbox import Outbox
+from leadtrace.journal.waiting import due_in_s, waiting
 from leadtrace.otlp.lead_event import KIND, Kept, Turn
 from leadtrace.otlp.sealing import Sealer
 from leadtrace.otlp.sink import Receipt
@@ -39,12 +40,13 @@ class _Holds(Protocol):
 class KeptLeadEvents:
     """The lead events of a journal's folder; without one (`folder` None), those that `sink` holds in memory.
 
-    `keys`: the key ring, current first, read at the first lead event. `drain`: how kept records are read from the folder.
+    `sink` None: they are held by the outbox in memory; a callable: the sink is made with the first lead event, and closed
+    here. `keys`: the key ring, current first, read at the first lead event. `drain`: how kept records are read from the folder.
     """
 
     def __init__(
         self,
-        sink: Sink | None,
+        sink: Sink | Callable[[], Sink | None] | None,
         folder: Path | None,
         keys: Callable[[], Sequence[bytes]],
         drain: Drain | None = None,
@@ -54,7 +56,8 @@ class KeptLeadEvents:
         self.outbox.on_fork = self._renew
         self.malformed = 0
         """How many came in malformed since the process began."""
-        self._sink = sink
+        self._make_sink = sink if callable(sink) else None
+        self._sink: Sink | None = None if callable(sink) else sink
         self._keys = keys
         self._drain = drain
         self._renew()
@@ -81,18 +84,24 @@ class KeptLeadEvents:
         record = Kept.of(arrival, self.sealer).packed()
         if len(record) > _LARGEST:
             return Receipt("", saved=False, why="too large")
-        if self._sink is not None:
-            receipt = self._sink.keep(KIND, record)
-        elif self._in_memory() < _MOST_IN_MEMORY:
-            self.outbox.put([record], time.time_ns())
-            receipt = Receipt("", saved=False, why="in memory")
-        else:
-            receipt = Receipt("", saved=False, why="full")
+        if self._make_sink is not None:
+            with self._more:
+                if self._sink is None:
+                    self._sink = self._make_sink()
+        receipt = self._sink.keep(KIND, record) if self._sink is not None else self._hold(record)
         with self._more:
             self.malformed += bool(arrival.malformed)
             self._version += 1
             self._more.notify_all()
         return receipt
+
+    def _hold(self, record: bytes) -> Receipt:
+        if self.folder is not None:
+            return Receipt("", saved=False, why="disk")  # there was to be a journal, and there cannot be
+        if self._in_memory() >= _MOST_IN_MEMORY:
+            return Receipt("", saved=False, why="full")
+        self._put([record])
+        return Receipt("", saved=False, why="in memory")
 
     def bring_in(self) -> list[Telling]:
         if self.folder is not None and self._drain is not None:
@@ -130,10 +139,10 @@ class KeptLeadEvents:
         return self.turn("", settled, told)
 
     def due_in_s(self, destination: str) -> float | None:
-        return claims.due_in_s(self.outbox, destination, time.time_ns())
+        return due_in_s(self.outbox, destination, time.time_ns())
 
     def waiting(self, destinations: Collection[str]) -> int:
-        return claims.waiting(self.outbox, destinations)
+        return waiting(self.outbox, destinations)
 
     @property
     def version(self) -> int:
@@ -154,4 +163,7 @@ class KeptLeadEvents:
                     "SELECT count(*) FROM lead_events WHERE state IN ('waiting', 'claimed')"
                 ).fetchone()
         self.outbox.close()
+        if self._make_sink is not None and self._sink is not None:
+            self._sink.close(1.0)
+            self._sink = None
         return lost
