@@ -40,7 +40,8 @@ flow.started flow.failed flow.cancelled flow.handed_over flow.interrupted operat
 enhancement.cancelled delivery.started delivery.accepted delivery.rejected delivery.pending delivery.failed delivery.unconfirmed
 delivery.cancelled api.call.cancelled validation.passed validation.failed rule.satisfied rule.rejected fallback.used
 bid.requested bid.received bid.declined bid.expired lead.received lead.accepted lead.declined lead.purchased
-lead.returned lead.state.changed lead.event.released lead.event.discarded system.retry.scheduled record.quarantined leadtrace.handler.failed
+lead.returned lead.state.changed lead.event.released lead.event.discarded
+system.retry.scheduled record.quarantined leadtrace.handler.failed
 leadtrace.records.dropped circuit.opened circuit.half_opened circuit.closed
 system.health.changed system.capacity.sampled
 """.split()  # noqa: SIM905 - as above
