@@ -106,7 +106,7 @@ CHECKLIST: Final[tuple[Item, ...]] = (
     Item(
         "sender",
         "Does the sender keep up, without a backlog?",
-        hint="Is the sender running, and what does its last error say? `leadtrace journal status` shows what waits.",
+        hint="Is the sender running, and what does its last error say? `leadtrace journal` shows what waits.",
         probe="sending",
         kinds=_OF_LEADS,
     ),
@@ -205,6 +205,7 @@ def read_checklist(table: Table) -> Checklist:
         else:
             items.pop(name, None)
         inner.done()
+    table.done()
     return Checklist(tuple(items.values()), otherwise)
 
 

@@ -28,10 +28,10 @@ _WARNING: Final = 13
 _BATCH: Final = 200
 
 NAMED_BY: Final = {
-    "campaign_group": ("flow.journey.campaign_group", "lead.event.campaign_group"),
-    "buyer": ("delivery.buyer",),
-    "enhancement": ("enhancement.name",),
-    "flow": ("flow.name",),
+    "campaign_group": ("flow.journey.campaign_group", "lead.campaign_group", "lead.event.campaign_group"),
+    "buyer": ("delivery.buyer", "bid.buyer"),
+    "enhancement": ("enhancement.name", "enhancement.service"),
+    "flow": ("flow.name", "flow.id"),
 }
 """Which attributes of records name a group, by its kind."""
 

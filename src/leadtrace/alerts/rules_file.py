@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from leadtrace.alerts.calendar import always
+from leadtrace.alerts.channels import read_channels, read_notify, read_sides
+from leadtrace.alerts.checklist import read_checklist
 from leadtrace.alerts.kind_keys import read_rule
 from leadtrace.alerts.opening import read_calendar
 from leadtrace.alerts.rules import GROUP_KINDS, MINUTE, Credential, Group, Place, Rules
@@ -29,7 +31,12 @@ if TYPE_CHECKING:
 
 __all__ = ["SECTIONS", "RulesError", "load", "loads"]
 
-SECTIONS: Final[dict[str, Callable[[Table], object]]] = {}
+SECTIONS: Final[dict[str, Callable[[Table], object]]] = {
+    "channels": read_channels,
+    "sides": read_sides,
+    "notify": read_notify,
+    "checklist": read_checklist,
+}
 """Other sections of the file by name, and what reads each (and calls `done` on it): what it gives is in `Rules.extra`."""
 
 _FILE_SECTIONS: Final = ("instrument",)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from leadtrace.alerts.channels import Channel
     from leadtrace.alerts.checklist import Check, Item
     from leadtrace.alerts.database import Database
-    from leadtrace.alerts.model import Alert, Observations
+    from leadtrace.alerts.model import Alert, Observations, State
     from leadtrace.alerts.own_events import EventSink
     from leadtrace.alerts.rules import Rules
 
@@ -49,7 +49,7 @@ _MOST_MESSAGES: Final = 50
 class Observe(Protocol):
     """Reads the source for the rules as it is now. Raises `SourceError` where it cannot be read."""
 
-    def __call__(self, rules: Rules, now_ns: int) -> Observations: ...
+    def __call__(self, rules: Rules, state: State, now_ns: int) -> Observations: ...
 
 
 class Probe(Protocol):
@@ -91,13 +91,17 @@ class Watch:
     def channels(self) -> Mapping[str, Channel]:
         return {one.name: one for one in channels_of(self.rules)}
 
+    def use(self, rules: Rules) -> None:
+        """Go on with these rules: a file that was changed."""
+        self.rules, self._messages = rules, None
+
     def evaluate(self, now_ns: int) -> Round:
         """Judge everything once, and keep what comes of it."""
         if not self._mine(now_ns):
             return Round(evaluated=False)
         observations, unreadable = None, ""
         try:
-            observations = self.observe(self.rules, now_ns)
+            observations = self.observe(self.rules, history.state(self.database, "rules"), now_ns)
         except SourceError as problem:
             unreadable = str(problem)
         with self.database.writing():
@@ -193,12 +197,14 @@ def run(
     stop: threading.Event,
     *,
     once: bool = False,
+    before: Callable[[], None] | None = None,
     told: Callable[[Round], None] | None = None,
     poll_s: float = 1.0,
 ) -> Round:
     """Go on until `stop` is set: evaluate every so often, tell and hand over in between. Gives the last round.
 
-    A problem with the database ends it (`SourceError`), and nothing else does. With `once`, one round of everything.
+    `before` is called before each evaluation, `told` after it. A problem with the database ends it (`SourceError`), and
+    nothing else does. With `once`, one round of everything.
     """
     due = 0
     while True:
@@ -206,6 +212,8 @@ def run(
         found = Round(evaluated=False)
         if now_ns >= due:
             due = now_ns + watch.every_ns
+            if before is not None:
+                before()
             found = watch.evaluate(now_ns)
             watch.tell(time.time_ns(), clock=time.time_ns)
             watch.look(time.time_ns())
