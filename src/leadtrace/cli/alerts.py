@@ -2,52 +2,36 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from leadtrace.cli.alerts_history import ack, checks, list_, show, silence
 from leadtrace.cli.options import Moment, echo_json, reading_options, say
+from leadtrace.cli.watching import RULES, load_rules
 
 if TYPE_CHECKING:
-    from leadtrace.alerts.rules import Rules
-    from leadtrace.settings import Settings
+    from pathlib import Path
 
-__all__ = ["alerts", "read_rules", "rules_option"]
+__all__ = ["alerts"]
 
 _CHECK_SCHEMA = "leadtrace.alerts.check/1"
-
-rules_option = click.option(
-    "--rules",
-    "rules_path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The file with the rules.  [default: LEADTRACE_CONFIG, then leadtrace.toml]",
-)
 
 
 @click.group()
 def alerts() -> None:
-    """Rules that say when leads are missing or work goes wrong: check them, try them on what is recorded."""
+    """Rules that say when leads are missing or work goes wrong: check them, try them; what fired, who has it in hand."""
 
 
-def read_rules(path: Path | None, settings: Settings) -> Rules:
-    """The rules of that file, or of the configured one. Raises `RulesError`.
-
-    Functions that rules name are looked for in the working folder too, as `python -m` does.
-    """
-    from leadtrace.alerts.rules_file import load
-
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    return load(path or settings.config, currency=settings.currency)
+for _command in (list_, show, ack, silence, checks):
+    alerts.add_command(_command)
 
 
 @alerts.command()
-@rules_option
+@RULES
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 @click.pass_context
-def check(ctx: click.Context, rules_path: Path | None, as_json: bool) -> None:
+def check(ctx: click.Context, rules_file: Path | None, as_json: bool) -> None:
     """Whether a rules file is right; everything that is wrong with it, a line each: file, line, key.
 
     Exit code 1 where something is wrong, 2 where there is no such file.
@@ -58,11 +42,11 @@ def check(ctx: click.Context, rules_path: Path | None, as_json: bool) -> None:
     from leadtrace.settings import Settings
 
     settings = Settings.from_env()
-    where = rules_path or settings.config
+    where = rules_file or settings.config
     if not where.is_file():
         raise click.UsageError(f"there is no rules file {str(where)!r}")
     try:
-        rules = read_rules(rules_path, settings)
+        rules = load_rules(rules_file, settings)
     except RulesError as wrong:
         if as_json:
             problems = [
@@ -95,7 +79,7 @@ def check(ctx: click.Context, rules_path: Path | None, as_json: bool) -> None:
 
 
 @alerts.command()
-@rules_option
+@RULES
 @reading_options
 @click.option("--since", type=Moment(), help="From when on.  [default: 30 days before the end]")
 @click.option("--until", type=Moment(), help="Until when.  [default: now]")
@@ -104,7 +88,7 @@ def check(ctx: click.Context, rules_path: Path | None, as_json: bool) -> None:
 @click.pass_context
 def test(
     ctx: click.Context,
-    rules_path: Path | None,
+    rules_file: Path | None,
     from_: str | None,
     tenant: str | None,
     as_json: bool,
@@ -128,7 +112,7 @@ def test(
     from leadtrace.reading import open as open_reader
     from leadtrace.settings import Settings
 
-    rules = read_rules(rules_path, Settings.from_env())
+    rules = load_rules(rules_file, Settings.from_env())
     until = until if until is not None else time.time_ns()
     since = since if since is not None else until - 30 * DAY
     step = read_span(every) if every else 0

@@ -49,7 +49,10 @@ def source_url(from_: str | None, settings: Settings) -> str:
 
 
 def load_rules(rules_file: Path | None, settings: Settings) -> Rules:
-    """The rules of that file, else of the configuration's. Functions that rules name are looked for here too."""
+    """The rules of that file, else of the configured one. Raises `RulesError`.
+
+    Functions that rules name are looked for in the working folder too, as `python -m` does.
+    """
     import sys
 
     from leadtrace.alerts.rules_file import load
