@@ -40,14 +40,14 @@ def judge_own(
         return Evaluated(state, ())
     moment = Moment(now_ns, now_ns, state.at_ns)
     verdicts: dict[Key, tuple[Rule, Verdict]] = {}
-    rule = Rule(name=SOURCE_RULE, kind="watch", severity="high", for_ns=2 * every_ns)
+    rule = Rule(name=SOURCE_RULE, kind="watch", severity="high", for_ns=2 * every_ns, keep_firing_ns=0)
     verdicts[Key(SOURCE_RULE, source)] = (
         rule,
         Verdict(bool(unreadable), unreadable or "it is read", text="unreadable" if unreadable else "", over_ns=now_ns),
     )
     fares = {str(name): row for name, *row in database.run("SELECT name, failures, failing_ns, why FROM channels")}
     for name in channels:
-        rule = Rule(name=CHANNEL_RULE, kind="watch", severity="high")
+        rule = Rule(name=CHANNEL_RULE, kind="watch", severity="high", keep_firing_ns=0)
         failures, failing_ns, why = fares.get(name, (0, 0, ""))
         failing = failures >= _FAILURES
         verdicts[Key(CHANNEL_RULE, name)] = (
