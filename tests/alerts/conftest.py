@@ -18,10 +18,14 @@ from leadtrace.alerts.rules import HOUR
 from leadtrace.store.embedded import EmbeddedStore
 
 
-def berlin(text: str) -> int:
-    """The nanoseconds of a wall-clock time in Berlin."""
-    moment = datetime.datetime.fromisoformat(text).replace(tzinfo=ZoneInfo("Europe/Berlin"))
+def wall(text: str, zone: str = "UTC", fold: int = 0) -> int:
+    """The nanoseconds of a wall-clock time there."""
+    moment = datetime.datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold)
     return int(moment.timestamp()) * 1_000_000_000
+
+
+def berlin(text: str) -> int:
+    return wall(text, "Europe/Berlin")
 
 
 @pytest.fixture(scope="session")

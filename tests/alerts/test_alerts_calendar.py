@@ -9,18 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import wall as at
 from leadtrace.alerts.calendar import Calendar, Pause, Span
 from leadtrace.alerts.rules import HOUR, MINUTE
 from leadtrace.alerts.rules_file import loads
 
 BERLIN, NEW_YORK = "Europe/Berlin", "America/New_York"
 NINE_TO_FIVE = ((9 * 60, 17 * 60),)
-
-
-def at(text: str, zone: str = "UTC", fold: int = 0) -> int:
-    """The nanoseconds of a wall-clock time there."""
-    moment = datetime.datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold)
-    return int(moment.timestamp()) * 1_000_000_000
 
 
 def written(hours: str, more: str = "") -> Calendar:

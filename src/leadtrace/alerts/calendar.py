@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from holidays import HolidayBase
 
-__all__ = ["WEEKDAYS", "Calendar", "Pause", "Range", "Span", "always", "public_holidays"]
+__all__ = ["WEEKDAYS", "Calendar", "Pause", "Range", "Span", "always", "local_time", "public_holidays"]
 
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _SECOND: Final = 1_000_000_000
@@ -122,7 +122,7 @@ class Calendar:
         return self.local(at_ns).date()
 
     def local(self, at_ns: int) -> datetime.datetime:
-        return (_EPOCH + datetime.timedelta(seconds=at_ns // _SECOND)).astimezone(self.zone)
+        return local_time(self.zone, at_ns)
 
     def is_holiday(self, day: datetime.date) -> bool:
         """Whether that date is a listed day or a public holiday."""
@@ -152,6 +152,11 @@ class Calendar:
 _WHOLE_DAY: Final[tuple[Range, ...]] = ((0, 24 * 60),)
 
 
+def local_time(zone: ZoneInfo, at_ns: int) -> datetime.datetime:
+    """What the clock there shows at that moment, to the second."""
+    return (_EPOCH + datetime.timedelta(seconds=at_ns // _SECOND)).astimezone(zone)
+
+
 def always(zone: str = "UTC") -> Calendar:
     """A calendar that is always open."""
     return Calendar(ZoneInfo(zone))
@@ -174,7 +179,7 @@ def _moment(day: datetime.date, minutes: int, zone: ZoneInfo, *, last: bool) -> 
 
 
 def _offset(seconds: int, zone: ZoneInfo) -> datetime.timedelta | None:
-    return (_EPOCH + datetime.timedelta(seconds=seconds)).astimezone(zone).utcoffset()
+    return local_time(zone, seconds * _SECOND).utcoffset()
 
 
 def _ns(moment: datetime.datetime) -> int:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from leadtrace.alerts.calendar import local_time
 from leadtrace.alerts.rules import HOUR
 
 if TYPE_CHECKING:
     import datetime
     from collections.abc import Iterator, Mapping, Sequence
+    from zoneinfo import ZoneInfo
 
     from leadtrace.alerts.calendar import Calendar, Span
 
@@ -77,8 +80,7 @@ def learn(
         for start in range(span.start_ns // QUARTER * QUARTER, span.end_ns, QUARTER):
             if any(one.start_ns < start + QUARTER and start < one.end_ns for one in without):
                 continue
-            local = calendar.local(start)
-            cell = cells[local.weekday() * 24 + local.hour, local.date()]
+            cell = cells[_slot(calendar.zone, start)]
             cell[0] += quarters.get(start, 0)
             cell[1] += (min(start + QUARTER, span.end_ns) - max(start, span.start_ns)) / HOUR
     counts, hours, times = [0.0] * _SLOTS, [0.0] * _SLOTS, [0] * _SLOTS
@@ -88,6 +90,13 @@ def learn(
         times[slot] += 1
     rates = tuple(count / there if there else 0.0 for count, there in zip(counts, hours, strict=True))
     return Expected(rates, tuple(times), _spread(cells, rates, times))
+
+
+@lru_cache(maxsize=100_000)
+def _slot(zone: ZoneInfo, at_ns: int) -> tuple[int, datetime.date]:
+    """The hour of the week and the date there; asked again each day for the same weeks, and for every group."""
+    local = local_time(zone, at_ns)
+    return local.weekday() * 24 + local.hour, local.date()
 
 
 def _spread(

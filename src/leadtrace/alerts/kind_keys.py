@@ -36,7 +36,7 @@ __all__ = ["read_rule"]
 _FUNCTION: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _MOST_WINDOW: Final = 31 * 24 * HOUR
 _STATISTICS: Final = ("mean", "lowest", "highest", "last")
-_HEALTH: Final = ("healthy", "degraded", "crisis")
+_HEALTH: Final = ("healthy", "degraded", "crisis", "unknown")
 
 _OF_GROUPS: Final[Mapping[type[Rule], tuple[str, ...]]] = {
     Absence: ("campaign_group", "buyer", "enhancement", "flow"),
