@@ -68,6 +68,23 @@ def test_a_source_of_traces_only_is_refused_where_events_are_needed(reader: Read
         answer(reader.source, asked, asked.options())
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("performance", {"sample": 5}),
+        ("what-if", {"sample": 5, "cache": ("credit score",), "parallel": ("phone validation,geo lookup",)}),
+        ("lint", {"sample": 5, "rule": ("orphan_start", "totals_differ")}),
+        ("compare", {"a": "lead_00000001", "b": "lead_00000002"}),
+        ("compare", {"a": "outcome=rejected", "b": "outcome=delivered", "sample": 5}),
+    ],
+)
+def test_reports_on_timelines_come_back_from_their_json_as_they_were(reader: Reader, name: str, options: dict) -> None:
+    from leadtrace.analysis.exchange import report_from_json
+
+    found = reader.report(name, **options)
+    assert report_from_json(analysis(name), json.loads(json.dumps(found.as_json()))) == found
+
+
 def run(*arguments: str) -> tuple[int, str, str]:
     done = CliRunner().invoke(main, ["report", *arguments])
     return done.exit_code, done.stdout, done.stderr
