@@ -10,11 +10,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from in_duckdb import InDuckDB
 from traffic import Traffic, generate
 
 import leadtrace
 from leadtrace.reading import Reader
 from leadtrace.store.embedded import EmbeddedStore
+from leadtrace.store.relations.interface import Relations, Slice
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +40,12 @@ def reader(traffic_path: str) -> Iterator[Reader]:
     """A reader of that store."""
     with leadtrace.open(traffic_path) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def engines(traffic_path: str) -> Iterator[tuple[Relations, InDuckDB]]:
+    """The traffic's relations over SQLite, and the same over DuckDB."""
+    store = EmbeddedStore.open(traffic_path)
+    with store.relations(Slice()) as relations:
+        yield relations, InDuckDB(relations)
+    store.close()

@@ -32,6 +32,10 @@ REPORTS: Final[Mapping[str, tuple[str, str]]] = {
         "leadtrace.analysis.what_if:WHAT_IF",
         "Recorded runs with a cache, in parallel, another time-out, or without something.",
     ),
+    "business": (
+        "leadtrace.analysis.business:BUSINESS",
+        "Revenue, cost and margin per currency, as of a date; how deliveries ended.",
+    ),
     "series": ("leadtrace.analysis.series:SERIES", "What happened over time, by what names it: the figures of alerts."),
 }
 """Where each analysis is and what it answers: told here, so that listing them imports none."""
