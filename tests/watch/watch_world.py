@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from dataclasses import dataclass, field
@@ -161,7 +162,8 @@ class Slack:
                 self.send_header("content-type", "application/json")
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                with contextlib.suppress(OSError):  # whoever asked may have been killed meanwhile
+                    self.wfile.write(body)
 
             def log_message(self, *args: object) -> None:
                 pass

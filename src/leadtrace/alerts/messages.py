@@ -111,7 +111,7 @@ class Messages:
         first = message.alerts[0]
         checks = list(message.more.get("checks", ()))
         side = str(message.more.get("side", ""))
-        known = {one["item"] for one in checks if one["result"] != "unknown"}
+        known = {one["item"] for one in checks}
         items = self._checklist.of(first)
         return {
             "what": message.what,

@@ -143,8 +143,10 @@ class _Filling:
         if row is None or row[0] <= telling.checked_ns:
             return
         checks = checks_of(self.database, alert.id)
-        side = side_at_fault(self.checklist.of(alert), checks, self.checklist.otherwise)
-        self._add("checked", [alert], telling.beginning, {"checks": [_plain(one) for one in checks], "side": side})
+        known = [_plain(one) for one in checks if one.result != "unknown"]
+        if known:  # that nothing is known is no news
+            side = side_at_fault(self.checklist.of(alert), checks, self.checklist.otherwise)
+            self._add("checked", [alert], telling.beginning, {"checks": known, "side": side})
         self._note(alert, "checked_ns", row[0])
 
     def _begin(self, key: str, alerts: Sequence[Alert]) -> None:
