@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leadtrace.otlp.ledger import Held, Ledger
+from leadtrace.otlp.ledger import Held, Ledger, recovered_boot
 from leadtrace.otlp.ranges import Ranges
 from leadtrace.otlp.reconcile import Hole, reconcile
 
@@ -112,3 +112,11 @@ def test_what_the_store_holds_beyond_the_journal_s_last_number_is_no_mistake():
     found = reconcile([ledger], [Held(BOOT, Ranges.of((1, 1), (3, 3)))])
     assert [(one.first, one.last, one.why) for one in found.holes] == [(2, 2, "unaccounted")]
     assert found.numbered == 3
+
+
+def test_what_recovery_wrote_has_no_holes():
+    """Its numbers are those of what it closes: of a process that died amid its fifth event, the fifth alone."""
+    ledger, held = _books([("acknowledged", "held", "")] * 5)
+    recovered = Held(recovered_boot(BOOT), Ranges.of((5, 5)))
+    found = reconcile([ledger], [held, recovered])
+    assert (found.holes, found.processes) == ([], 1)

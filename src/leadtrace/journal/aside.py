@@ -103,17 +103,27 @@ def set_aside(folder: Folder) -> Iterator[Aside]:
                     yield found
 
 
-def rewrite_aside(folder: Folder, stays: Callable[[Aside], bool]) -> int:
-    """Keep only those for which `stays` says so; gives how many went."""
+def rewrite_aside(
+    folder: Folder, stays: Callable[[Aside], bool], edited: Callable[[Aside], bytes] | None = None
+) -> int:
+    """Keep only those for which `stays` says so, with the record that `edited` gives for them; gives how many went."""
     gone = 0
     for path in sorted((folder.path / "aside").glob("*.jsonl")):
         with folder.alone("aside"):
             lines = path.read_bytes().splitlines(keepends=True)
             left = [line for line in lines if (one := _read(path.stem, line)) is None or stays(one)]
-            if len(left) < len(lines):
-                gone += len(lines) - len(left)
+            gone += len(lines) - len(left)
+            if edited is not None:
+                left = [_edited(line, _read(path.stem, line), edited) for line in left]
+            if left != lines:
                 write_whole(path, b"".join(left))
     return gone
+
+
+def _edited(line: bytes, one: Aside | None, edited: Callable[[Aside], bytes]) -> bytes:
+    if one is None or (record := edited(one)) == one.record:
+        return line
+    return json.dumps({**json.loads(line), "record": base64.b64encode(record).decode()}).encode() + b"\n"
 
 
 def _read(lane: str, line: bytes) -> Aside | None:

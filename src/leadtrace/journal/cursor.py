@@ -27,6 +27,8 @@ class Progress:
     offset: int = 0
     acknowledged: int = 0
     set_aside: int = 0
+    erased: int = 0
+    """Removed with a person's data before they were sent."""
     damaged: int = 0
     """Bytes that held no intact frame."""
     done: bool = False

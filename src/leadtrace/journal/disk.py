@@ -32,6 +32,7 @@ from leadtrace.journal.kept import pack_kept
 from leadtrace.journal.lanes import Lane
 from leadtrace.journal.losses import Losses, Statistics
 from leadtrace.journal.segment import Head, Segment, create, pack_signal, sync_folder
+from leadtrace.journal.tombstones import erased_among
 from leadtrace.otlp import identity
 from leadtrace.otlp.ledger import sequence_of
 from leadtrace.otlp.peek import uid_of
@@ -437,6 +438,8 @@ class JournalSink:
             return
         _until_quiet(old)
         with self._lock:
+            for key in erased_among(self.folder, self._open):
+                del self._open[key]
             told = [
                 self._told_again(key, body, old, fresh) for key, (where, body) in self._open.items() if where is old
             ]

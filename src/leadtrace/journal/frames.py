@@ -16,7 +16,20 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
-__all__ = ["HEADER", "LONGEST", "RECORDS", "Frame", "Scan", "Type", "key_of", "pack", "record_of", "scan"]
+__all__ = [
+    "HEADER",
+    "LONGEST",
+    "RECORDS",
+    "Frame",
+    "Scan",
+    "Type",
+    "erased_frame",
+    "erased_kind",
+    "key_of",
+    "pack",
+    "record_of",
+    "scan",
+]
 
 MARK: Final = b"\xabLT\xba"
 HEADER: Final = 13
@@ -54,6 +67,8 @@ class Type(enum.IntEnum):
     """JSON: a range of records that found no room."""
     SEAL = 12
     """JSON: nothing follows; the segment's totals."""
+    ERASED = 13
+    """What was removed with a person's data: a letter for its kind (`l`, `t`, `k`), and zeros in place of the rest."""
 
 
 RECORDS: Final = {
@@ -114,6 +129,17 @@ def pack(type_: Type, body: bytes, salt: int) -> bytes:
 def record_of(signal: int, record: bytes, key: int | None = None) -> bytes:
     """The body of a record's frame."""
     return (_SIGNAL.pack(signal) if key is None else _KEYED.pack(signal, key)) + record
+
+
+def erased_frame(frame: Frame, salt: int) -> bytes:
+    """What stands in the place of a frame that was erased, as long as that was."""
+    kind = RECORDS.get(frame.type, "kept")  # what is never sent counts with none that is
+    return pack(Type.ERASED, kind[:1].encode() + bytes(len(frame.body) - 1), salt)
+
+
+def erased_kind(frame: Frame) -> str:
+    """The kind of the record that stood in an erased frame's place; '' where that was never sent."""
+    return {b"l": "logs", b"t": "traces"}.get(frame.body[:1], "")
 
 
 def key_of(body: bytes) -> int:

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Final
 from leadtrace.journal.aside import put_aside
 from leadtrace.journal.delivering import GaveUpError, Piece, deliver
 from leadtrace.journal.folder import LaneState
-from leadtrace.journal.frames import RECORDS, Type
+from leadtrace.journal.frames import RECORDS, Type, erased_kind
 from leadtrace.journal.recovery import recover
 from leadtrace.journal.segment import Segment, SegmentReader
+from leadtrace.journal.tombstones import JournalTombstones
 from leadtrace.journal.transport import uninstrumented
 
 if TYPE_CHECKING:
@@ -60,6 +61,10 @@ class _Open:
             self.cursor = None
 
 
+class _ErasedMeanwhileError(Exception):
+    """A lead was erased while a batch waited for its receiver: what it holds is to be read again."""
+
+
 class Lane:
     """Sends one kind of records to one destination.
 
@@ -85,6 +90,7 @@ class Lane:
         self._service = service
         self._adopt = adopt
         self._interval_s = interval_s
+        self._erased = JournalTombstones(folder)
         self.on_settled: Callable[[], None] | None = None
         self.restart()
 
@@ -106,6 +112,7 @@ class Lane:
         self._patient = True
         self._look_at = 0.0
         self._said_at = 0.0
+        self._seen = self._erased.state
         self._warned: set[str] = set()
         # A SimpleQueue may be put to from a finalizer that interrupts a put of the same thread; an Event may not.
         self.wake: SimpleQueue[None] = SimpleQueue()
@@ -224,7 +231,8 @@ class Lane:
                 one.cursor = self._folder.cursor(self.name, one.segment)
                 if one.cursor is None:
                     continue
-                self._count(one.cursor.progress.acknowledged + one.cursor.progress.set_aside)
+                progress = one.cursor.progress
+                self._count(progress.acknowledged + progress.set_aside + progress.erased)
             moved |= self._drain(one, one.cursor, own=True)
             if one.cursor.progress.done:
                 with self._lock:
@@ -278,19 +286,14 @@ class Lane:
             part = one.reader.read(progress.offset)
             if part.end == progress.offset:
                 break
-            batch: list[Frame] = []
-            size = 0
-            for frame in part.frames:
-                if RECORDS.get(frame.type) != self.kind:
-                    continue
-                if batch and (len(batch) >= _BATCH or size + len(frame.body) > _BATCH_BYTES):
-                    self._send(one, cursor, batch, own)
-                    batch, size = [], 0
-                batch.append(frame)
-                size += len(frame.body)
-            if batch:
-                self._send(one, cursor, batch, own)
-                moved = True
+            if self._erased.look():
+                self._erase_late(one, part.frames)
+                part = one.reader.read(progress.offset)
+            self._seen = self._erased.state
+            try:
+                moved |= self._send_all(one, cursor, part.frames, own)
+            except _ErasedMeanwhileError:
+                continue  # from where the cursor stands, and as it is written now
             damaged = sum(end - start for start, end in part.damaged)
             if damaged:
                 progress.damaged += damaged
@@ -305,6 +308,40 @@ class Lane:
             progress.done = last is not None and last.type is Type.SEAL and last.end == part.end == one.reader.size
             cursor.save()
         return moved
+
+    def _send_all(self, one: _Open, cursor: Cursor, frames: list[Frame], own: bool) -> bool:
+        """Send those records of a stretch, in batches; whether there were any."""
+        progress = cursor.progress
+        batch: list[Frame] = []
+        size, moved = 0, False
+        for frame in frames:
+            if frame.type is Type.ERASED and erased_kind(frame) == self.kind:
+                if batch:
+                    self._send(one, cursor, batch, own)
+                    batch, size = [], 0
+                progress.erased += 1
+                progress.offset = frame.end
+                cursor.save()
+                if own:
+                    self._count(1)
+                continue
+            if RECORDS.get(frame.type) != self.kind:
+                continue
+            if batch and (len(batch) >= _BATCH or size + len(frame.body) > _BATCH_BYTES):
+                self._send(one, cursor, batch, own)
+                batch, size = [], 0
+            batch.append(frame)
+            size += len(frame.body)
+            moved = True
+        if batch:
+            self._send(one, cursor, batch, own)
+        return moved
+
+    def _erase_late(self, one: _Open, frames: list[Frame]) -> None:
+        """What was recorded of erased leads after they were: removed here, and not sent."""
+        from leadtrace.journal.removal import erase_late
+
+        erase_late(self._folder, one.segment, frames, self.kind, self._erased.gone)
 
     def _send(self, one: _Open, cursor: Cursor, frames: list[Frame], own: bool) -> None:
         batch: Piece = [(one.reader.signal(frame.signal, self.kind), frame.record) for frame in frames]
@@ -365,6 +402,8 @@ class Lane:
     def sending(self) -> None:
         if self._give_up_at is not None and time.monotonic() >= self._give_up_at:
             raise GaveUpError("time is up")
+        if self._erased.state != self._seen:
+            raise _ErasedMeanwhileError
 
     def failed(self, answer: Answer) -> None:
         self.retries += 1

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import logging
 import os
@@ -23,7 +22,7 @@ from leadtrace.journal.books import kept_kind
 from leadtrace.journal.frames import KEYED, RECORDS, Frame, Type, key_of, pack, record_of
 from leadtrace.journal.segment import Segment, SegmentReader, lock_of_the_dead, pack_signal
 from leadtrace.otlp import encode
-from leadtrace.otlp.ledger import sequence_of
+from leadtrace.otlp.ledger import recovered_boot, sequence_of
 from leadtrace.otlp.peek import log_time, peek_log, peek_span, uid_of
 from leadtrace.version import __version__
 
@@ -194,8 +193,7 @@ def _closing(reader: SegmentReader, left: _Left) -> list[bytes]:
 
 def derived_uid(uid: str) -> str:
     """The identity of the event that closes what that event began: always the same one."""
-    boot = hashlib.blake2b(f"recovered {uid[:16]}".encode(), digest_size=8).hexdigest()
-    return f"{boot}{uid[16:]}"
+    return f"{recovered_boot(uid[:16])}{uid[16:]}"
 
 
 def _end_of(start: bytes, last_ns: int) -> bytes | None:

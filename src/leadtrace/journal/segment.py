@@ -201,6 +201,9 @@ class SegmentReader:
             if found.end > offset or at_end or length > 4 * LONGEST:
                 break
             length *= 4  # one frame is longer than that, or the damage is
+        if found.damaged:  # somebody may have been overwriting a frame in this moment: see removal
+            again = scan(os.pread(self._descriptor, length, offset), offset, self.segment.salt, whole=whole and at_end)
+            found = again if again.end >= found.end else found
         self._learn(found.frames)
         self._known_to = max(self._known_to, found.end)
         return found

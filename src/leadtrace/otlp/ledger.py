@@ -11,6 +11,7 @@ A number that nobody accounts for is a loss. Writing side and reading side meet 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from leadtrace.otlp.ranges import EMPTY, Ranges
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Held", "Ledger", "boot_of", "sequence_of"]
+__all__ = ["Held", "Ledger", "boot_of", "recovered_boot", "sequence_of"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -148,6 +149,11 @@ class Held:
 def boot_of(number: int) -> str:
     """A boot id as text, from the signed 64-bit integer that a store's column holds."""
     return f"{number & 0xFFFF_FFFF_FFFF_FFFF:016x}"
+
+
+def recovered_boot(boot: str) -> str:
+    """The boot id in the uids of what recovery wrote for that process after its death: numbers with holes by nature."""
+    return hashlib.blake2b(f"recovered {boot}".encode(), digest_size=8).hexdigest()
 
 
 def sequence_of(uid: str) -> tuple[str, int] | None:

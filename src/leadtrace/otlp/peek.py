@@ -14,7 +14,7 @@ from leadtrace.otlp.wire import wire_fields
 if TYPE_CHECKING:
     from leadtrace.otlp.records import Value
 
-__all__ = ["Peeked", "log_time", "peek_log", "peek_span", "uid_of"]
+__all__ = ["Peeked", "log_time", "parent_of", "peek_log", "peek_span", "uid_of"]
 
 _double = struct.Struct("<d")
 
@@ -84,6 +84,18 @@ def peek_span(record: bytes) -> Peeked:
         elif number == 9:
             _pair(value, found.attributes)
     return found
+
+
+def parent_of(record: bytes) -> int:
+    """A framed span's parent, 0 where it has none."""
+    return next(
+        (
+            int.from_bytes(value, "big")
+            for number, value in wire_fields(_body(record))
+            if number == 4 and isinstance(value, bytes)
+        ),
+        0,
+    )
 
 
 _UID = b"\x0a\x0elog.record.uid\x12"

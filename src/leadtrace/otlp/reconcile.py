@@ -15,7 +15,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from leadtrace.otlp.ledger import Held, Ledger
+from leadtrace.otlp.ledger import Held, Ledger, recovered_boot
 from leadtrace.otlp.ranges import EMPTY
 
 if TYPE_CHECKING:
@@ -106,11 +106,13 @@ def reconcile(ledgers: Iterable[Ledger], store: Iterable[Held]) -> Reconciled:
 
     Both may come in any order, one entry per process and book. A number is in order where the store holds it, or either
     book says that it was erased, or the journal says that it waits, was set aside, or was refused (its receipt said so).
+    What recovery wrote for a dead process has no numbers of its own, and is not looked at.
     """
     found = Reconciled()
     written = {one.boot: one for one in ledgers}
     held = {one.boot: one for one in store}
-    for boot in sorted(written.keys() | held.keys()):
+    known = written.keys() | held.keys()
+    for boot in sorted(known - {recovered_boot(one) for one in known}):
         _process(written.get(boot), held.get(boot) or Held(boot), found)
     return found
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Needles", "fold", "longer_ids", "replace_mentions", "rewrite", "search"]
 
-_SHORT: Final = 8  # an id of fewer letters stands in other words by chance: only as a whole JSON string is it this id
+_SHORT: Final = 8  # an id of fewer letters stands in other words by chance: it is not looked for
 _STAND_IN: Final = "erased"
 
 _PLACES: Final = (
@@ -48,8 +48,8 @@ class Needles:
     def __init__(self, lead_ids: Sequence[str], longer: Sequence[str] = ()) -> None:
         self.texts: list[str] = []
         for one in lead_ids:
-            escaped = orjson.dumps(one).decode()
-            self.texts += [escaped] if len(one) < _SHORT else [one, *([escaped[1:-1]] if escaped[1:-1] != one else [])]
+            if len(one) >= _SHORT:
+                self.texts += dict.fromkeys((one, orjson.dumps(one)[1:-1].decode()))
         self._bytes = [one.encode("utf-8", "surrogatepass") for one in self.texts]
         self._longer = [one.encode("utf-8", "surrogatepass") for one in longer]
 
@@ -114,7 +114,7 @@ def replace_mentions(connection: apsw.Connection, needles: Needles) -> int:
             sql = f"SELECT {key}, {column} FROM {table} WHERE {hits}"  # noqa: S608 - names above
             rows: list[Any] = connection.execute(sql, needles.texts).fetchall()
             for number, text in rows:
-                new = pattern.sub(lambda one: f'"{_STAND_IN}"' if one.group().startswith('"') else _STAND_IN, text)
+                new = pattern.sub(_STAND_IN, text)
                 if new == text:
                     continue
                 if table == "texts" and connection.execute("SELECT 1 FROM texts WHERE text = ?", (new,)).fetchone():

@@ -6,7 +6,6 @@ nothing, with some one hash for each lead that it names.
 
 from __future__ import annotations
 
-import hashlib
 import operator
 import secrets
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from leadtrace.otlp.ledger import sequence_of
 from leadtrace.otlp.ranges import EMPTY, Ranges
 from leadtrace.otlp.records import EventRecord, SpanRecord
+from leadtrace.otlp.tombstone import tombstone
 from leadtrace.store.rows import uid_of
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Tombstones:
         if not self._key:
             self._key = secrets.token_bytes(32)
             self._connection.execute("INSERT INTO secrets VALUES ('tombstones', ?)", (self._key,))
-        made = [self._hash(tenant, one) for one in lead_ids]
+        made = [tombstone(self._key, one, tenant) for one in lead_ids]
         self._connection.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", [(one, now_ns) for one in made])
         self._known.update(made)
 
@@ -91,14 +91,10 @@ class Tombstones:
         found = verdicts.get(lead)
         if found is None:
             tenant, lead_id = lead
-            found = self._hash(tenant, lead_id) in self._known or self._hash(None, lead_id) in self._known
+            one, any_tenant = tombstone(self._key, lead_id, tenant), tombstone(self._key, lead_id, None)
+            found = one in self._known or any_tenant in self._known
             verdicts[lead] = found
         return found
-
-    def _hash(self, tenant: str | None, lead_id: str) -> bytes:
-        told = f"{tenant or ''}\0{lead_id}".encode("utf-8", "surrogatepass")
-        scope = b"any tenant" if tenant is None else b"tenant"
-        return hashlib.blake2b(told, digest_size=16, key=self._key, person=scope).digest()
 
 
 def _named_by(spans: Sequence[SpanRecord], events: Sequence[EventRecord]) -> set[tuple[str, str]]:
