@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from leadtrace.alerts.durations import bin_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from leadtrace.analysis.series import SeriesRow
     from leadtrace.store.interface import Source
 
-__all__ = ["Asking", "points_of"]
+__all__ = ["Asking", "points_of", "series_of"]
 
 Counted = Literal["leads", "outcomes", "durations", "last"]
 
@@ -32,6 +32,8 @@ class Asking:
 
     source: Source
     tenant: str | None = None
+    incomplete: list[str] = field(default_factory=list, compare=False)
+    """Why answers so far may lack something, in sentences, each once."""
 
     def groups(
         self, of: Counted, groups: Iterable[Group], since_ns: int, until_ns: int, bucket_ns: int = MINUTE
@@ -58,7 +60,7 @@ class Asking:
                 tenant=self.tenant,
                 now_ns=until_ns,
             )
-            for row in answer(self.source, SERIES, options).rows:
+            for row in self._rows(options):
                 for name in dict.fromkeys((*of_value.get(row.name, ()), *of_value.get(row.also, ()))):
                     found[name].append(row)
         return found
@@ -75,7 +77,12 @@ class Asking:
             tenant=self.tenant,
             now_ns=until_ns,
         )
-        return answer(self.source, SERIES, options).rows
+        return self._rows(options)
+
+    def _rows(self, options: SeriesOptions) -> tuple[SeriesRow, ...]:
+        found = answer(self.source, SERIES, options)
+        self.incomplete.extend(one for one in found.incomplete if one not in self.incomplete)
+        return found.rows
 
 
 def points_of(signal: Signal, rows: Iterable[SeriesRow]) -> tuple[Point, ...]:

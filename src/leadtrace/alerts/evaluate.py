@@ -53,11 +53,17 @@ def evaluate(rules: Rules, observations: Observations | None, state: State, now_
                 changes.extend(end(before, "paused", moment))
             continue
         verdict = judge(rule, target, rules, observations, before, moment)
-        after, told = step(key, before, verdict, rule, group, moment)
+        after, told = step(key, before, verdict, rule, _owners(rule, target, rules), moment)
         changes.extend(told)
         if after is not None:
             standings[key] = after
     return Evaluated(state.replaced(now_ns, standings), tuple(changes))
+
+
+def _owners(rule: Rule, target: str, rules: Rules) -> tuple[str, ...]:
+    """Whose what is watched is: the group's, or the credential's."""
+    owned = rules.groups.get(target) if rule.groups else rules.credentials.get(target)
+    return owned.owners if owned is not None else ()
 
 
 def verdicts(rules: Rules, observations: Observations | None, state: State, now_ns: int) -> tuple[Said, ...]:

@@ -73,7 +73,7 @@ def observe(asking: Asking, rules: Rules, learnt: Learnt, state: State, now_ns: 
             series |= found
             if problem:
                 notes.append(f"rule {rule.name}: {problem}")
-    return Observations(until, series, learnt.expected, learnt.normal, learnt.dues, tuple(notes))
+    return Observations(until, series, learnt.expected, learnt.normal, learnt.dues, (*notes, *asking.incomplete))
 
 
 def _leads(

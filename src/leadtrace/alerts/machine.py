@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from leadtrace.alerts.model import Alert, EndedBy, Key, Standing, Transition, Verdict, alert_id
 
 if TYPE_CHECKING:
-    from leadtrace.alerts.rules import Group, Rule
+    from leadtrace.alerts.rules import Rule
 
 __all__ = ["Moment", "end", "step"]
 
@@ -34,13 +34,13 @@ class Moment(NamedTuple):
 
 
 def step(
-    key: Key, standing: Standing | None, verdict: Verdict, rule: Rule, group: Group | None, moment: Moment
+    key: Key, standing: Standing | None, verdict: Verdict, rule: Rule, owners: tuple[str, ...], moment: Moment
 ) -> tuple[Standing | None, tuple[Transition, ...]]:
-    """Where the key stands after that verdict, and what changed."""
+    """Where the key stands after that verdict, and what changed; `owners` are those of what is watched."""
     if verdict.holds is None:
         return _unsaid(standing, verdict, moment), ()
     if verdict.holds:
-        return _holding(key, standing, verdict, rule, group, moment)
+        return _holding(key, standing, verdict, rule, owners, moment)
     return _quiet(standing, verdict, rule, moment)
 
 
@@ -63,16 +63,16 @@ def _unsaid(standing: Standing | None, verdict: Verdict, moment: Moment) -> Stan
 
 
 def _holding(
-    key: Key, standing: Standing | None, verdict: Verdict, rule: Rule, group: Group | None, moment: Moment
+    key: Key, standing: Standing | None, verdict: Verdict, rule: Rule, owners: tuple[str, ...], moment: Moment
 ) -> tuple[Standing, tuple[Transition, ...]]:
     if standing is None:
         began = min(verdict.since_ns or moment.seen_ns, moment.now_ns)
         fresh = Alert("", key.rule, key.group, rule.kind, rule.severity, began, 0)
-        standing = Standing("pending", _told(fresh, verdict, rule, group), moment.now_ns, moment.seen_ns)
+        standing = Standing("pending", _told(fresh, verdict, rule, owners), moment.now_ns, moment.seen_ns)
         if rule.for_ns > 0:
             return standing, (Transition("pending", moment.now_ns, standing.alert),)
         return _fire(key, standing, moment)
-    alert = _told(standing.alert, verdict, rule, group)
+    alert = _told(standing.alert, verdict, rule, owners)
     if standing.phase == "pending":
         standing = replace(standing, alert=alert, held_ns=moment.seen_ns)
         if moment.now_ns - standing.since_ns >= rule.for_ns:
@@ -112,7 +112,7 @@ def _resolved(alert: Alert, ended_ns: int, by: EndedBy, now_ns: int) -> Transiti
     return Transition("resolved", now_ns, replace(alert, ended_ns=ended, resolved_ns=now_ns, ended_by=by, closed=False))
 
 
-def _told(alert: Alert, verdict: Verdict, rule: Rule, group: Group | None) -> Alert:
+def _told(alert: Alert, verdict: Verdict, rule: Rule, owners: tuple[str, ...]) -> Alert:
     """The alert with what the verdict saw; the money at risk is the largest so far, owners and runbook are the file's."""
     money = alert.money_at_risk
     if verdict.money_at_risk is not None:
@@ -120,7 +120,7 @@ def _told(alert: Alert, verdict: Verdict, rule: Rule, group: Group | None) -> Al
     return replace(
         alert,
         severity=rule.severity,
-        owners=tuple(dict.fromkeys((*(group.owners if group else ()), *rule.owners))),
+        owners=tuple(dict.fromkeys((*owners, *rule.owners))),
         runbook=rule.runbook,
         labels=rule.labels,
         observed=verdict.observed,

@@ -199,4 +199,11 @@ def _listed(name: str, values: Sequence[str], parameters: dict[str, str | int | 
     return ", ".join(f"${key}" for key in keys)
 
 
-SERIES: Final = Analysis("series", series, SeriesOptions, (SeriesRow,), hidden=("first_ns", "last_ns"))
+SERIES: Final = Analysis(
+    "series",
+    series,
+    SeriesOptions,
+    (SeriesRow,),
+    traces_suffice=False,  # of a source that answers to a depth, a silence would be no silence
+    hidden=("first_ns", "last_ns"),
+)
