@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
-import importlib.util
 import sys
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from recorded import Story
+from alerts_story import Story, berlin
 
 from leadtrace.alerts.rules import HOUR
 from leadtrace.store.embedded import EmbeddedStore
-
-_spec = importlib.util.spec_from_file_location("store_conftest", Path(__file__).parents[1] / "store" / "conftest.py")
-assert _spec is not None
-assert _spec.loader is not None
-_store_conftest = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_store_conftest)
-serving = _store_conftest.serving
-
-
-def wall(text: str, zone: str = "UTC", fold: int = 0) -> int:
-    """The nanoseconds of a wall-clock time there."""
-    moment = datetime.datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold)
-    return int(moment.timestamp()) * 1_000_000_000
-
-
-def berlin(text: str) -> int:
-    return wall(text, "Europe/Berlin")
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,10 @@ import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from alerts_story import wall as at
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import wall as at
 from leadtrace.alerts.calendar import Calendar, Pause, Span
 from leadtrace.alerts.rules import HOUR, MINUTE
 from leadtrace.alerts.rules_file import loads

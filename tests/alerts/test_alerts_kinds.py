@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import sys
 import types
 from collections.abc import Iterator
@@ -11,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from conftest import serving
 from leadtrace.alerts.asking import Asking
 from leadtrace.alerts.durations import added, bin_of, quantile, share_above
 from leadtrace.alerts.evaluate import evaluate, verdicts
@@ -25,6 +25,13 @@ from leadtrace.alerts.rules_file import loads
 from leadtrace.errors import SettingsError
 from leadtrace.otlp.records import EventRecord, Resource
 from leadtrace.store.embedded import EmbeddedStore
+
+_spec = importlib.util.spec_from_file_location("store_conftest", Path(__file__).parents[1] / "store" / "conftest.py")
+assert _spec is not None
+assert _spec.loader is not None
+_store_conftest = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_store_conftest)
+serving = _store_conftest.serving
 
 NOW = 20_724 * DAY + 12 * HOUR
 """Monday, 2026-09-28, at noon UTC."""

@@ -7,10 +7,10 @@ from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
+from alerts_story import wall
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import wall
 from leadtrace.alerts.evaluate import evaluate, verdicts
 from leadtrace.alerts.expected import QUARTER, learn
 from leadtrace.alerts.model import Observations, Point, Series, State, Transition

@@ -10,10 +10,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from alerts_story import Story, berlin
 from click.testing import CliRunner
-from recorded import Story
 
-from conftest import berlin
 from leadtrace.alerts.asking import Asking
 from leadtrace.alerts.evaluate import evaluate
 from leadtrace.alerts.gathering import observe

@@ -72,7 +72,7 @@ def _stepped(state: State, verdicts: Mapping[Key, tuple[Rule, Verdict]], moment:
         if key not in verdicts:
             changes.extend(end(standing, "withdrawn", moment))
     for key, (rule, verdict) in verdicts.items():
-        after, told = step(key, state.standings.get(key), verdict, rule, None, moment)
+        after, told = step(key, state.standings.get(key), verdict, rule, (), moment)
         changes.extend(told)
         if after is not None:
             standings[key] = after

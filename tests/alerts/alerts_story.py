@@ -13,6 +13,7 @@ Sundays). Each lead is received and started, enhanced by `TeleCheck`, offered to
 
 from __future__ import annotations
 
+import datetime
 import math
 import random
 from dataclasses import dataclass, field
@@ -24,6 +25,16 @@ from leadtrace.otlp.records import EventRecord, Resource, Value
 
 SECOND = 1_000_000_000
 PIPELINE = Resource({"service.name": "pipeline", "host.name": "h1"})
+
+
+def wall(text: str, zone: str = "UTC", fold: int = 0) -> int:
+    """The nanoseconds of a wall-clock time there."""
+    moment = datetime.datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold)
+    return int(moment.timestamp()) * 1_000_000_000
+
+
+def berlin(text: str) -> int:
+    return wall(text, "Europe/Berlin")
 
 
 @dataclass
