@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from leadtrace.otlp.sink import Receipt as Receipt
     from leadtrace.reading import open as open
     from leadtrace.setup import configure as configure
+    from leadtrace.setup.capacity import sample_capacity as sample_capacity
     from leadtrace.testing import capture as capture
     from leadtrace.words.answers import Answer as Answer
     from leadtrace.words.answers import accepted as accepted
@@ -75,6 +76,7 @@ _HOMES = {
     "leadtrace.otlp.sink": ("Receipt",),
     "leadtrace.reading": ("open",),
     "leadtrace.setup": ("configure",),
+    "leadtrace.setup.capacity": ("sample_capacity",),
     "leadtrace.testing": ("capture",),
     "leadtrace.words.answers": ("Answer", "accepted", "failed", "pending", "rejected", "unconfirmed"),
     "leadtrace.words.context": ("bind",),

@@ -36,6 +36,7 @@ REPORTS: Final[Mapping[str, tuple[str, str]]] = {
         "leadtrace.analysis.business:BUSINESS",
         "Revenue, cost and margin per currency, as of a date; how deliveries ended.",
     ),
+    "capacity": ("leadtrace.analysis.capacity:CAPACITY", "Volume against capacity, and when a limit will be met."),
     "series": ("leadtrace.analysis.series:SERIES", "What happened over time, by what names it: the figures of alerts."),
 }
 """Where each analysis is and what it answers: told here, so that listing them imports none."""

@@ -15,15 +15,16 @@ if TYPE_CHECKING:
     from leadtrace.otlp.records import Value
     from leadtrace.words.handle import Handle
 
-__all__ = ["figures", "flow_began", "flow_ended", "flow_gone"]
+__all__ = ["figures", "flow_began", "flow_ended", "flow_gone", "flows_now"]
 
 _open_flows = 0
+_begun_flows = 0
 _lock = threading.Lock()
 
 
 def flow_began(handle: Handle, attributes: dict[str, Value]) -> None:
     """Make the run of a flow: a flow inside a flow is a run of its own, which knows the one around it."""
-    global _open_flows
+    global _open_flows, _begun_flows
     around = handle.parent.run.id if handle.parent is not None and handle.parent.run is not None else ""
     handle.run = Run(identity.current().token("run"), around)
     handle.told = handle.run.told
@@ -38,6 +39,12 @@ def flow_began(handle: Handle, attributes: dict[str, Value]) -> None:
     handle.options["counted"] = True
     with _lock:
         _open_flows += 1
+        _begun_flows += 1
+
+
+def flows_now() -> tuple[int, int]:
+    """How many flows are open in this process, and how many have begun since it did."""
+    return _open_flows, _begun_flows
 
 
 def flow_ended(handle: Handle, now_mono: int) -> None:
