@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SCHEMA",
+    "AlertOver",
     "Attempt",
     "Entry",
     "Json",
@@ -239,6 +240,31 @@ class Run:
         }
 
 
+@dataclass(slots=True, frozen=True)
+class AlertOver:
+    """An alert that covers the lead's group and time."""
+
+    id: str
+    rule: str
+    group: str
+    severity: str
+    began_ns: int
+    ended_ns: int = 0
+    """0 while it lasts, as far as is recorded."""
+    why: str = ""
+
+    def as_json(self) -> dict[str, Json]:
+        return {
+            "id": self.id,
+            "rule": self.rule,
+            "group": self.group,
+            "severity": self.severity,
+            "began_unix_nano": self.began_ns,
+            "ended_unix_nano": self.ended_ns or None,
+            "why": self.why,
+        }
+
+
 @dataclass(slots=True)
 class Timeline:
     """One lead's story over all its traces, services and weeks: ordered by cause, then sequence, then time."""
@@ -255,6 +281,8 @@ class Timeline:
     incomplete: list[str] = field(default_factory=list)
     """Why something may be missing, in sentences; empty when the timeline is whole as far as its source can say."""
     now_ns: int = 0
+    alerts: list[AlertOver] = field(default_factory=list)
+    """Those that cover its group and time, in order of their beginning."""
 
     @property
     def complete(self) -> bool:
@@ -288,8 +316,8 @@ class Timeline:
         return self.text()
 
     def as_json(self) -> dict[str, Json]:
-        """The form that `leadtrace lead --json` prints."""
-        return {
+        """The form that `leadtrace lead --json` prints; `alerts` is there only where some cover the lead."""
+        found: dict[str, Json] = {
             "schema": SCHEMA,
             "lead_id": self.lead_id,
             "tenant": self.tenant,
@@ -302,3 +330,6 @@ class Timeline:
             "marks": [one.as_json() for one in self.marks],
             "entries": [one.as_json() for one in self.entries],
         }
+        if self.alerts:
+            found["alerts"] = [one.as_json() for one in self.alerts]
+        return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from leadtrace.query.alerts_over import lay_alerts_over
 from leadtrace.query.answers import Delivery, bulk, deliveries, ended_as, failed, finished
 from leadtrace.query.attempts import attempts_among
 from leadtrace.query.entries import event_entry
@@ -44,6 +45,7 @@ def timeline(source: Source, lead_id: str, tenant: str | None = None, now_ns: in
     holds = source.holds
     if story.entries and holds.note and not (holds.logs and holds.unfinished and holds.exhaustive):
         story.incomplete.append(holds.note)
+    lay_alerts_over(story, source)
     return story
 
 
