@@ -1,0 +1,1 @@
+"""What `leadtrace erase` does: the lead's ids, the places, the receipt, and what others must be asked."""
