@@ -38,6 +38,30 @@ def test_a_server_gives_the_same_typed_report_as_the_store(served: str, reader: 
             assert remote.report("frequency", now_ns=5, **options) == reader.report("frequency", now_ns=5, **options)
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("performance", {"sample": 5}),
+        ("what-if", {"sample": 5, "timeout": ("credit score=100ms",)}),
+        ("lint", {"lead": ("lead_00000199",)}),
+        ("compare", {"a": "lead_00000001\nlead_00000003\n", "b": "outcome=delivered", "sample": 5}),
+        ("surroundings", {"fingerprint": ("credit-timeout",), "flow": ("Auto Insurance",), "arrival": 5000}),
+    ],
+)
+def test_a_server_answers_on_timelines_too(served: str, reader: Reader, name: str, options: dict) -> None:
+    with leadtrace.open(served) as remote:
+        assert remote.report(name, now_ns=5, **options) == reader.report(name, now_ns=5, **options)
+
+
+def test_a_timeline_from_a_server_knows_what_other_leads_tell(served: str, reader: Reader, traffic) -> None:
+    failed = next(one.lead_id for one in reversed(traffic.events) if one.name == "error.occurred")
+    with leadtrace.open(served) as remote:
+        found, other = remote.timeline(failed), reader.timeline(failed)
+    assert [one.reader for one in found.entries] == [one.reader for one in other.entries]
+    assert any("troubleshooting.pattern_detected" in one.reader for one in found.entries)
+    assert any("flow.performance.processing_time" in one.reader for one in found.entries)
+
+
 def test_an_option_too_long_for_an_address_is_posted(served: str) -> None:
     with leadtrace.open(served) as remote:
         found = remote.report("frequency", flow="x" * 10_000)

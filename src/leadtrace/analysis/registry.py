@@ -44,8 +44,9 @@ REPORTS: Final[Mapping[str, tuple[str, str]]] = {
 COMMANDS: Final[Mapping[str, str]] = {
     "compare": "leadtrace.analysis.compare:COMPARE",
     "lint": "leadtrace.analysis.lint:LINT",
+    "surroundings": "leadtrace.analysis.surroundings:SURROUNDINGS",
 }
-"""Questions that are commands of their own. `Reader.report` and the reading API answer them as they answer reports."""
+"""Questions that are commands of their own, or part of one: `Reader.report` and the reading API answer them all the same."""
 
 O = TypeVar("O", bound=Options)  # noqa: E741 - it stands for options
 R = TypeVar("R", bound=Row)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from leadtrace.catalogue.troubleshooting import suggestion_for
 from leadtrace.query.answers import ended_as, failed, finished
-from leadtrace.query.vocabulary import kind_of, text
+from leadtrace.query.surroundings import Surroundings, band_of
+from leadtrace.query.vocabulary import duration_of, kind_of, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,9 +24,10 @@ _STOPPED = frozenset({"flow.failed", "flow.interrupted"})
 class Hindsight:
     """Computes the catalogue's reader-side attributes of one timeline's events."""
 
-    def __init__(self, events: Iterable[EventRecord], parents: Mapping[int, Node]) -> None:
-        """`parents` is the node above each node and event, by identity."""
+    def __init__(self, events: Iterable[EventRecord], parents: Mapping[int, Node], around: Surroundings) -> None:
+        """`parents` is the node above each node and event, by identity; `around` what other leads tell."""
         self._parents = parents
+        self._around = around
         self._alike = Counter(_fingerprint(one) for one in events if one.name == "error.occurred")
 
     def of(self, event: EventRecord) -> dict[str, Value]:
@@ -38,16 +40,40 @@ class Hindsight:
             if (stopped := self._stopped_flow(node, error)) is not None:
                 found["error.impact.flow_stopped"] = stopped
             if fingerprint := _fingerprint(event):
-                found["troubleshooting.related_errors"] = self._alike[fingerprint] - 1
+                found.update(self._related(fingerprint))
         elif event.name == "enhancement.failed":
             above = self._parents.get(id(node)) if ends_it else node
             if (stopped := self._stopped_flow(above, error)) is not None:
                 found["enhancement.impact.flow_continued"] = not stopped
+        elif event.name == "flow.completed":
+            return self._usual(event)
         elif not (ends_it and kind_of(event) == "failure"):
             return found
         if advice := suggestion_for(event.attributes):
             found["troubleshooting.suggestion"] = advice.suggestion
         return found
+
+    def _related(self, fingerprint: str) -> dict[str, Value]:
+        """How many other errors are like it, on this timeline or among those told nearest by other leads, and what they have
+        in common; whether that is anything is known only where other leads were looked at."""
+        here = self._alike[fingerprint]
+        kindred = self._around.kindred.get(fingerprint)
+        if kindred is None:
+            return {"troubleshooting.related_errors": here - 1}
+        found: dict[str, Value] = {
+            "troubleshooting.related_errors": max(kindred.errors, here) - 1,
+            "troubleshooting.pattern_detected": bool(kindred.pattern),
+        }
+        if kindred.pattern:
+            found["leadtrace.pattern"] = kindred.pattern
+        return found
+
+    def _usual(self, event: EventRecord) -> dict[str, Value]:
+        """The band of the flow's duration, against its runs before."""
+        usual = self._around.usual.get(text(event.attributes, "flow.name", "leadtrace.name"))
+        took = duration_of(event)
+        band = band_of(took, usual) if usual is not None and took is not None else None
+        return {"flow.performance.processing_time": band} if band else {}
 
     def _stopped_flow(self, node: Node | None, error: str) -> bool | None:
         """Whether this very error left every word up to the flow; None where that is not yet known, or there is none."""

@@ -302,6 +302,11 @@ def _hints(entry: Entry) -> list[str]:
         found.append("it stopped the flow")
     if entry.reader.get("enhancement.impact.flow_continued") is True:
         found.append("the flow went on without it")
+    if pattern := entry.reader.get("leadtrace.pattern"):
+        related = str(entry.reader.get("troubleshooting.related_errors", 0))
+        found.append(f"{related} others like it nearby: {plain(str(pattern))}")
+    if entry.reader.get("flow.performance.processing_time") == "slow":
+        found.append("slower than 95 % of this flow's runs before")
     if suggestion := entry.reader.get("troubleshooting.suggestion"):
         found.append(f"→ {plain(str(suggestion))}")
     return found

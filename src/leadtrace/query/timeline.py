@@ -12,12 +12,13 @@ from leadtrace.query.entries import event_entry
 from leadtrace.query.hindsight import Hindsight
 from leadtrace.query.model import Entry, Mark, Run, Status, Timeline
 from leadtrace.query.runs import lead_money, runs_of
+from leadtrace.query.surroundings import Surroundings
 from leadtrace.query.tree import Forest, Item, Node, grow
 from leadtrace.query.unite import unite_events, unite_spans
 from leadtrace.query.vocabulary import duration_of, sequence_of, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from leadtrace.otlp.records import EventRecord, Value
     from leadtrace.store.interface import Found, Source
@@ -35,13 +36,21 @@ _MARKED = {
 }
 
 
-def timeline(source: Source, lead_id: str, tenant: str | None = None, now_ns: int | None = None) -> Timeline:
+def timeline(
+    source: Source,
+    lead_id: str,
+    tenant: str | None = None,
+    now_ns: int | None = None,
+    look_around: Callable[[Found], Surroundings] | None = None,
+) -> Timeline:
     """The lead's timeline as that source can tell it; without entries where the source does not know the lead.
 
-    `tenant` None is any tenant. Raises `SourceError` where the source cannot be read.
+    `tenant` None is any tenant. `look_around` tells what other leads say that these records cannot. Raises `SourceError`
+    where the source cannot be read.
     """
     found = source.lead(lead_id, tenant)
-    story = build(found, lead_id, tenant, now_ns)
+    around = look_around(found) if look_around is not None and (found.spans or found.events) else None
+    story = build(found, lead_id, tenant, now_ns, around)
     holds = source.holds
     if story.entries and holds.note and not (holds.logs and holds.unfinished and holds.exhaustive):
         story.incomplete.append(holds.note)
@@ -49,17 +58,24 @@ def timeline(source: Source, lead_id: str, tenant: str | None = None, now_ns: in
     return story
 
 
-def build(found: Found, lead_id: str, tenant: str | None = None, now_ns: int | None = None) -> Timeline:
+def build(
+    found: Found,
+    lead_id: str,
+    tenant: str | None = None,
+    now_ns: int | None = None,
+    around: Surroundings | None = None,
+) -> Timeline:
     """The lead's timeline out of records that hold it and more, in whatever order and however often they came.
 
-    `now_ns` is what the text counts open work up to; without it the text does not say how long that has been open.
+    `now_ns` is what the text counts open work up to; without it the text does not say how long that has been open. `around`
+    is what other leads tell: without it nothing is said of how usual a lead is.
     """
     spans, conflicts = unite_spans(found.spans)
     on_spans = [event for span in spans for event in span.events]  # as decoded; a store has taken them out already
     forest = grow(spans, unite_events([*found.events, *on_spans]), lead_id, tenant)
     several = deliveries(forest)
     runs, marks = runs_of(forest, several)
-    telling = _Telling(forest, set(conflicts))
+    telling = _Telling(forest, set(conflicts), around or Surroundings())
     entries = telling.entries()
     marks += telling.marks + _delivery_marks(several) + _handover_marks(forest)
     if tenant is None and len(forest.tenants) > 1:
@@ -154,6 +170,7 @@ class _Telling:
 
     forest: Forest
     conflicts: set[tuple[str, str]]
+    around: Surroundings
     marks: list[Mark] = field(default_factory=list)
     parents: dict[int, Node] = field(default_factory=dict)
 
@@ -161,7 +178,7 @@ class _Telling:
         found: list[Entry] = []
         for node in self.forest.nodes:
             self.parents.update((id(item), node) for item in node.items)
-        hindsight = Hindsight(self.forest.events, self.parents)
+        hindsight = Hindsight(self.forest.events, self.parents, self.around)
         pending: list[tuple[Item, int]] = [(item, 0) for item in reversed(self.forest.roots)]
         attempts = attempts_among(self.forest.roots)
         while pending:

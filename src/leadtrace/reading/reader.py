@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from leadtrace.errors import NotFoundError, SettingsError
+from leadtrace.errors import LeadtraceError, NotFoundError, SettingsError
 from leadtrace.reading.united import UnitedSource
 from leadtrace.store.interface import EventFilter, LeadFilter
 
@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from leadtrace.analysis.model import Report
     from leadtrace.otlp.records import EventRecord
     from leadtrace.query.model import Timeline
+    from leadtrace.query.surroundings import Surroundings
     from leadtrace.settings import Settings
-    from leadtrace.store.interface import LeadRow, Source
+    from leadtrace.store.interface import Found, LeadRow, Source
 
 __all__ = ["Reader"]
 
+_MOST_ASKED = 20
+"""Fingerprints and flows of one lead that others are asked about."""
 _TRACES_LOOKED_AT = 20_000
 """How many events are looked at for the trace most like an unknown one."""
 
@@ -62,10 +65,35 @@ class Reader:
 
         tenant = self._tenant(tenant)
         recorded = self.lead_id_as_recorded(lead_id, tenant)
-        found = timeline(self.united, recorded, tenant, time.time_ns())
+        found = timeline(self.united, recorded, tenant, time.time_ns(), lambda records: self._around(records, tenant))
         if not found.entries:
             raise self._unknown("lead", lead_id, self.source.nearest(recorded, tenant))
         return found
+
+    def _around(self, found: Found, tenant: str | None) -> Surroundings:
+        """What other leads tell of the errors and flows in these records; nothing where the source would be slow to say."""
+        from leadtrace.analysis.surroundings import surroundings_of
+        from leadtrace.query.surroundings import Surroundings
+        from leadtrace.query.vocabulary import text
+
+        fingerprints: dict[str, None] = {}
+        flows: dict[str, None] = {}
+        arrival = 0
+        for event in found.events:
+            if event.name == "error.occurred" and (fingerprint := text(event.attributes, "error.fingerprint")):
+                fingerprints.setdefault(fingerprint)
+            elif event.name == "flow.completed" and (name := text(event.attributes, "flow.name")):
+                flows.setdefault(name)
+            else:
+                continue
+            arrival = max(arrival, event.arrival)
+        if not (fingerprints or flows) or not self.source.holds.exhaustive:
+            return Surroundings()
+        try:
+            asked = {"fingerprint": tuple(fingerprints)[:_MOST_ASKED], "flow": tuple(flows)[:_MOST_ASKED]}
+            return surroundings_of(self.report("surroundings", tenant=tenant, arrival=arrival, **asked))
+        except LeadtraceError:
+            return Surroundings()  # a server that is older: the timeline itself stands all the same
 
     def events(
         self,

@@ -54,6 +54,7 @@ class RowEngine:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._part: Slice | None = None
+        self._made: set[str] = set()
         connection.execute("BEGIN")
         connection.execute(
             "CREATE TEMP TABLE processes "
@@ -65,17 +66,25 @@ class RowEngine:
     def run(self, part: Slice, sql: str, parameters: Parameters | None) -> list[Row]:
         """The rows of a query over the relations of that part."""
         if part != self._part:
-            self._make_views(part)
+            self._drop_views()
+            self._part = part
+        self._make_views(part, sql)
         return self._connection.execute(sql, used_parameters(sql, parameters)).fetchall()
 
     def close(self) -> None:
         self._connection.close()
 
-    def _make_views(self, part: Slice) -> None:
+    def _make_views(self, part: Slice, sql: str) -> None:
+        """Those that the text names, and what they stand on: reading one in takes longer than a small answer."""
         for name in _VIEWS:
-            self._connection.execute(f"DROP VIEW IF EXISTS temp.{name}")
-            self._connection.execute(f"CREATE TEMP VIEW {name} AS\n{_view(name, part)}")
-        self._part = part
+            if name not in self._made and (name in sql or (name == "all_events" and "lead_runs" in sql)):
+                self._connection.execute(f"CREATE TEMP VIEW {name} AS\n{_view(name, part)}")
+                self._made.add(name)
+
+    def _drop_views(self) -> None:
+        for name in self._made:
+            self._connection.execute(f"DROP VIEW temp.{name}")
+        self._made.clear()
 
 
 class RowRelations:
