@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,7 @@ class Story:
         event = EventRecord(
             name,
             START + at,
-            f"{abs(hash(run or lead or 'none')) % 2**100 + 1:032x}",
+            f"{zlib.crc32((run or lead).encode()) + 1:032x}",
             f"{span:016x}" if span else "",
             told,
             process or self.process,

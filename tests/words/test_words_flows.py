@@ -303,6 +303,15 @@ def test_the_cost_of_a_bulk_call_is_split_with_nothing_lost(cost: float, count: 
     assert max(shares) - min(shares) <= 1
 
 
+def test_what_the_cache_saved_a_bulk_call_is_split_like_its_cost(told: Captured) -> None:
+    with lt.enhancement("Batch", lead_ids=["A", "B", "C"], cost=0.1) as call:
+        call.note(cache_hit=True)
+        call.note_for("C", cost_avoided=0.5)
+    ends = told.events("enhancement.success")
+    assert [one.attributes["enhancement.cost_avoided"] for one in ends] == [0.033334, 0.033333, 0.5]
+    assert {one.attributes["enhancement.cost"] for one in ends} == {0.0}
+
+
 def test_an_event_of_one_lead_within_a_bulk_call_is_its_own(told: Captured) -> None:
     with lt.delivery("Acme", lead_ids=["A", "B"]) as delivery:
         delivery.accepted(revenue=1)

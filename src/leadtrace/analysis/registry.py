@@ -32,6 +32,10 @@ REPORTS: Final[Mapping[str, tuple[str, str]]] = {
         "leadtrace.analysis.what_if:WHAT_IF",
         "Recorded runs with a cache, in parallel, another time-out, or without something.",
     ),
+    "roi": (
+        "leadtrace.analysis.roi:ROI",
+        "What enhancements cost and return: calls, cache, billed failures, value measured or declared.",
+    ),
     "business": (
         "leadtrace.analysis.business:BUSINESS",
         "Revenue, cost and margin per currency, as of a date; how deliveries ended.",

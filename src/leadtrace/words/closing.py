@@ -27,6 +27,7 @@ from leadtrace.words.tell import resolve, tell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from decimal import Decimal
 
     from leadtrace.otlp.records import Value
     from leadtrace.words.endings import Ending, Happened
@@ -148,20 +149,17 @@ def _say_each(
     ended_ns: int,
     tenant: str,
 ) -> dict[str, Value]:
-    """One end event per lead of a bulk call; the cost is split in micro-units with nothing lost."""
+    """One end event per lead of a bulk call; its cost, or the cost avoided, is split in micro-units with nothing lost."""
     from leadtrace.words.run import amount
 
-    total = amount(said.get("enhancement.cost"))
-    shares: list[int] = []
-    if total is not None:
-        units, n = round(total * 1_000_000), len(handle.lead_ids)
-        shares = [units // n + (1 if index < units % n else 0) for index in range(n)]
+    shares = {name: _shares(amount(said.get(name)), len(handle.lead_ids)) for name in _WHOLE_CALL}
     last: dict[str, Value] = {}
     no_copy = trace.NonRecordingSpan(handle.span.get_span_context())  # its ids, and nothing of it on the span
     for index, lead in enumerate(handle.lead_ids):
         own = {**said, **handle.notes_for.get(lead, {})}
-        if shares and "enhancement.cost" not in handle.notes_for.get(lead, {}):
-            own["enhancement.cost"] = shares[index] / 1_000_000
+        for name, each in shares.items():
+            if each and name not in handle.notes_for.get(lead, {}):
+                own[name] = each[index] / 1_000_000
         _, last = tell(
             spec,
             ending.event,
@@ -180,6 +178,18 @@ def _say_each(
         return summary
     values = handle.personal_values()
     return redactor.attributes(ending.event, spec, summary, call_values=values, tenant=tenant)  # type: ignore[return-value]
+
+
+_WHOLE_CALL = ("enhancement.cost", "enhancement.cost_avoided")
+"""Amounts that are the whole call's, however many leads it served."""
+
+
+def _shares(total: Decimal | None, leads: int) -> list[int]:
+    """A total as micro-units for each lead, the first ones bearing what does not divide; none where there is no total."""
+    if total is None:
+        return []
+    units = round(total * 1_000_000)
+    return [units // leads + (1 if index < units % leads else 0) for index in range(leads)]
 
 
 def _close_span(handle: Handle, ending: Ending, recorded: Mapping[str, Value], kind: Kind, ended_ns: int) -> None:

@@ -1,0 +1,549 @@
+"""What enhancements cost and what they are worth: calls, cache, billed failures; value measured or declared; return on cost."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+
+from leadtrace.analysis.declared import read_declared
+from leadtrace.analysis.matching import compared
+from leadtrace.analysis.model import Rate, Report, Row, Sample, Window, from_micro, major
+from leadtrace.analysis.options import Options, option
+from leadtrace.analysis.registry import Analysis
+from leadtrace.analysis.sales import END_OF_TIME, SALES, bounds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from leadtrace.analysis.declared import Declared
+    from leadtrace.store.relations.interface import Relations
+
+__all__ = ["ROI", "Calls", "Measured", "Return", "RoiOptions", "roi"]
+
+_DAY: Final = 86_400 * 10**9
+_MONDAY: Final = 4 * _DAY
+"""The first Monday after 1970 began."""
+
+# A bulk call is one call, billed once, however many leads it served: its end events share their span.
+_CALL: Final = """CASE WHEN word = 'enhancement' AND span_id <> '' THEN trace_id || span_id
+  ELSE CAST(arrival AS VARCHAR) END"""
+_CALLS: Final = f"""
+SELECT {{piece}}, {{named}}, min({{also}}), max({{also}}), currency,
+  sum(CASE WHEN name = 'enhancement.success' THEN 1 ELSE 0 END),
+  sum(CASE WHEN name = 'enhancement.failed' THEN 1 ELSE 0 END),
+  sum(CASE WHEN name = 'enhancement.cancelled' THEN 1 ELSE 0 END),
+  sum(CASE WHEN name = 'enhancement.success' AND cache_hit = 1 THEN 1 ELSE 0 END),
+  count(DISTINCT CASE WHEN cost_micro > 0 THEN {_CALL} END),
+  count(DISTINCT CASE WHEN cost_micro > 0 AND name <> 'enhancement.success' THEN {_CALL} END),
+  coalesce(sum(cost_micro), 0),
+  coalesce(sum(CASE WHEN name <> 'enhancement.success' THEN cost_micro END), 0),
+  coalesce(sum(cost_avoided_micro), 0)
+FROM lead_events
+WHERE name IN ('enhancement.success', 'enhancement.failed', 'enhancement.cancelled') AND {{chosen}}
+GROUP BY 1, 2, currency
+ORDER BY 1, 2, currency"""  # noqa: S608 - of constants alone
+
+_UNFINISHED: Final = """
+SELECT {named}, count(*)
+FROM (
+  SELECT DISTINCT tenant, trace_id, span_id, enhancement_name, enhancement_service FROM lead_events
+  WHERE name = 'enhancement.started' AND span_id <> ''
+) begun
+LEFT JOIN (
+  SELECT DISTINCT tenant, trace_id, span_id FROM all_events
+  WHERE name IN ('enhancement.success', 'enhancement.failed', 'enhancement.cancelled') AND time_ns >= $since
+) ended ON ended.tenant = begun.tenant AND ended.trace_id = begun.trace_id AND ended.span_id = begun.span_id
+WHERE ended.tenant IS NULL AND {chosen}
+GROUP BY 1"""
+
+# Leads that were offered to a buyer (the others could not be sold, whatever was known of them), by the stratum of their first
+# passage in the window, and by what they came to in each currency: once all of them
+# (named ''), once those for which each enhancement succeeded. What is alike is counted together: few rows for many leads.
+_WORTH: Final = f"""
+WITH {SALES},
+passages AS (
+  SELECT tenant, lead_id, flow_name, source, campaign,
+    row_number() OVER (PARTITION BY tenant, lead_id ORDER BY start_ns, run_id) AS place
+  FROM lead_runs WHERE lead_id <> '' AND start_ns >= $since AND start_ns < $until
+),
+offered AS (
+  SELECT DISTINCT tenant, lead_id FROM sales WHERE answer <> 'cancelled'
+),
+leads AS (
+  SELECT p.tenant AS tenant, p.lead_id AS lead_id, p.flow_name AS flow_name, p.source AS source, p.campaign AS campaign
+  FROM passages p
+  JOIN offered o ON o.tenant = p.tenant AND o.lead_id = p.lead_id
+  WHERE p.place = 1
+),
+helped AS (
+  SELECT DISTINCT e.tenant AS tenant, {{lead}} AS lead_id, {{named}} AS named
+  FROM lead_events e
+  LEFT JOIN lead_runs r ON r.run_id = e.run_id AND r.tenant = e.tenant AND e.lead_id = ''
+  WHERE e.name = 'enhancement.success' AND {{chosen}}
+),
+earned AS (
+  SELECT tenant, lead_id, currency, sum(revenue_micro) AS revenue, count(*) AS accepted
+  FROM sales WHERE answer = 'accepted' GROUP BY tenant, lead_id, currency
+),
+lost AS (
+  SELECT tenant, lead_id, currency, sum(return_micro) AS returned FROM returned GROUP BY tenant, lead_id, currency
+),
+came_to AS (
+  SELECT l.tenant AS tenant, l.lead_id AS lead_id, l.flow_name AS flow_name, l.source AS source, l.campaign AS campaign,
+    coalesce(e.currency, '') AS currency, coalesce(e.revenue, 0) AS revenue, coalesce(e.accepted, 0) AS accepted,
+    coalesce(b.returned, 0) AS returned, CASE WHEN b.tenant IS NULL THEN 0 ELSE 1 END AS given_back
+  FROM leads l
+  LEFT JOIN earned e ON e.tenant = l.tenant AND e.lead_id = l.lead_id
+  LEFT JOIN lost b ON b.tenant = e.tenant AND b.lead_id = e.lead_id AND b.currency = e.currency
+)
+SELECT '', flow_name, source, campaign, currency, revenue, accepted, returned, given_back, count(*)
+FROM came_to GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+UNION ALL
+SELECT h.named, c.flow_name, c.source, c.campaign, c.currency, c.revenue, c.accepted, c.returned, c.given_back, count(*)
+FROM came_to c JOIN helped h ON h.tenant = c.tenant AND h.lead_id = c.lead_id
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+UNION ALL
+SELECT '', flow_name, source, campaign, '=', 0, 0, 0, 0, count(*) FROM leads GROUP BY 2, 3, 4
+UNION ALL
+SELECT h.named, l.flow_name, l.source, l.campaign, '=', 0, 0, 0, 0, count(*)
+FROM leads l JOIN helped h ON h.tenant = l.tenant AND h.lead_id = l.lead_id
+GROUP BY 1, 2, 3, 4"""  # noqa: S608 - of constants alone
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class RoiOptions(Options):
+    over: Literal["none", "day", "week", "month"] = option(
+        "none", "Cut time into periods (UTC; weeks begin on Monday)."
+    )
+    by: Literal["enhancement", "service"] = option("enhancement", "What the figures are told of.")
+    enhancement: str = option("", "Only this enhancement, or service.")
+    declared: str = option("", "A TOML or CSV file of values that no event carries.", file=True)
+
+
+@dataclass(slots=True, frozen=True)
+class Calls(Row):
+    """How often an enhancement was asked, and how it ended: counted per lead, also where one call served several."""
+
+    section: ClassVar[str] = "calls"
+    piece_ns: int | None
+    """When the period begins; None where time is not cut."""
+    enhancement: str
+    service: str
+    """The other of the two names, '' where there are several."""
+    attempts: int
+    """Ended in success or failure; what was cancelled or is unfinished is in no rate."""
+    successes: Rate
+    cache_hits_of_attempts: Rate
+    cache_hits_of_successes: Rate
+    failures: int
+    cancelled: int
+    unfinished: int | None
+    """Begun in the window and not ended by now; None where time is cut."""
+
+
+@dataclass(slots=True, frozen=True)
+class Return(Row):
+    """What it cost in one currency, and what that returned: value that is declared and value that is measured, each apart."""
+
+    section: ClassVar[str] = "return"
+    piece_ns: int | None
+    enhancement: str
+    currency: str
+    billed_calls: int
+    """Calls that cost something; one that served several leads is one."""
+    cost: Decimal
+    """Summed from the events, failures included."""
+    billed_failures: int
+    billed_failure_cost: Decimal
+    cache_savings: Decimal
+    """What the answers from the cache would have cost."""
+    declared_value: Decimal | None
+    declared_return_on_cost: Decimal | None
+    """Value ÷ cost, times."""
+    declared_net_roi_percent: Decimal | None
+    """(Value less cost) ÷ cost, in percent."""
+    measured_value: Decimal | None
+    """Revenue less returns that the matched leads with it had more than those without."""
+    measured_low: Decimal | None
+    """At 95 %, as `measured_high`."""
+    measured_high: Decimal | None
+    measured_return_on_cost: Decimal | None
+    measured_net_roi_percent: Decimal | None
+
+
+@dataclass(slots=True, frozen=True)
+class Measured(Row):
+    """Leads with the enhancement against leads without, within the same flow, source and campaign."""
+
+    section: ClassVar[str] = "measured"
+    enhancement: str
+    currency: str
+    measure: Literal["net_revenue", "acceptance", "price", "returns"]
+    """Per lead: revenue less what was given back; sold in that currency or not; the revenue of one that was sold; given
+    back or not, of those that were sold."""
+    leads_with: int
+    """Those that have their like without it, as `leads_without`."""
+    leads_without: int
+    strata: int
+    """Combinations of flow, source and campaign that have both."""
+    mean_with: Decimal | None
+    mean_without: Decimal | None
+    """Weighted as the leads with it are spread over the strata."""
+    difference: Decimal | None
+    low: Decimal | None
+    """At 95 %, as `high`."""
+    high: Decimal | None
+    note: str
+    """Why there is no difference; '' where there is one."""
+
+
+@dataclass(slots=True)
+class _Spending:
+    """Sums of one enhancement in one currency."""
+
+    billed: int = 0
+    billed_failures: int = 0
+    cost: int = 0
+    failure_cost: int = 0
+    avoided: int = 0
+
+
+@dataclass(slots=True)
+class _Counted:
+    services: set[str] = field(default_factory=set)
+    successes: int = 0
+    failures: int = 0
+    cancelled: int = 0
+    hits: int = 0
+    spent: dict[str, _Spending] = field(default_factory=lambda: defaultdict(_Spending))
+
+
+def roi(relations: Relations, options: RoiOptions) -> Report[Row]:
+    """Count calls and cost of the window, and set value beside them."""
+    stated = read_declared(options.declared)
+    cut = options.over != "none"
+    counted = _counted(relations, options)
+    unfinished = {} if cut else _unfinished(relations, options)
+    notes: list[str] = []
+    measured = {} if cut else _measured(relations, options)
+    declared = _declared_values(stated, counted, options, notes)
+    rows: list[Row] = []
+    for (piece, name), one in counted.items():
+        attempts = one.successes + one.failures
+        rows.append(
+            Calls(
+                piece if cut else None,
+                name,
+                one.services.pop() if len(one.services) == 1 else "",
+                attempts,
+                Rate(one.successes, attempts, "attempts"),
+                Rate(one.hits, attempts, "attempts"),
+                Rate(one.hits, one.successes, "successes"),
+                one.failures,
+                one.cancelled,
+                None if cut else unfinished.pop(name, 0),
+            )
+        )
+    rows += [
+        _return(
+            piece if cut else None, name, currency, counted[piece, name].spent.get(currency), declared, measured, piece
+        )
+        for piece, name in counted
+        for currency in _currencies(counted[piece, name], declared, measured, piece, name)
+    ]
+    rows += [one for several in measured.values() for one in several]
+    if options.limit:
+        rows = _limited(rows, options.limit, notes)
+    notes += _notes(cut, unfinished, measured, stated)
+    return Report(
+        ROI.name,
+        Window(options.since_ns, options.until_ns),
+        Sample(
+            {
+                "attempts": sum(one.successes + one.failures for one in counted.values()),
+                "cancelled": sum(one.cancelled for one in counted.values()),
+                "enhancements": len({name for _, name in counted}),
+            }
+        ),
+        tuple(rows),
+        tuple(notes),
+    )
+
+
+def _columns(options: RoiOptions) -> tuple[str, str]:
+    named, also = "enhancement_name", "enhancement_service"
+    return (named, also) if options.by == "enhancement" else (also, named)
+
+
+def _chosen(options: RoiOptions, column: str) -> tuple[str, dict[str, str | int]]:
+    return f"($named = '' OR {column} = $named)", {"named": options.enhancement, "since": options.since_ns}
+
+
+def _counted(relations: Relations, options: RoiOptions) -> dict[tuple[int, str], _Counted]:
+    named, also = _columns(options)
+    chosen, given = _chosen(options, named)
+    piece = f"time_ns - time_ns % {_DAY}" if options.over != "none" else "0"
+    found: dict[tuple[int, str], _Counted] = defaultdict(_Counted)
+    for row in relations.query(_CALLS.format(piece=piece, named=named, also=also, chosen=chosen), given):
+        day, name, first, last, currency, successes, failures, cancelled, hits, billed, bad, cost, bad_cost, avoided = (
+            row
+        )
+        one = found[_piece(day, options.over), name]
+        one.services |= {first, last}
+        one.successes += successes
+        one.failures += failures
+        one.cancelled += cancelled
+        one.hits += hits
+        spent = one.spent[currency]
+        spent.billed += billed
+        spent.billed_failures += bad
+        spent.cost += cost
+        spent.failure_cost += bad_cost
+        spent.avoided += avoided
+    return dict(
+        sorted(found.items(), key=lambda item: (item[0][0], -sum(s.cost for s in item[1].spent.values()), item[0][1]))
+    )
+
+
+def _piece(day_ns: int, over: str) -> int:
+    if over == "week":
+        return day_ns - (day_ns - _MONDAY) % (7 * _DAY)
+    if over == "month":
+        day = datetime.fromtimestamp(day_ns // 10**9, UTC)
+        return int(datetime(day.year, day.month, 1, tzinfo=UTC).timestamp()) * 10**9
+    return day_ns
+
+
+def _after(piece_ns: int, over: str, options: RoiOptions) -> int:
+    """When a period ends."""
+    if over == "none":
+        return options.until_ns or END_OF_TIME
+    return _piece(piece_ns + {"day": 1, "week": 7, "month": 31}[over] * _DAY, over)
+
+
+def _unfinished(relations: Relations, options: RoiOptions) -> dict[str, int]:
+    named, _ = _columns(options)
+    chosen, given = _chosen(options, f"begun.{named}")
+    return dict(relations.query(_UNFINISHED.format(named=f"begun.{named}", chosen=chosen), given))
+
+
+def _declared_values(
+    stated: tuple[Declared, ...],
+    counted: dict[tuple[int, str], _Counted],
+    options: RoiOptions,
+    notes: list[str],
+) -> dict[tuple[int, str, str], Decimal]:
+    """Declared amounts by period, enhancement and currency. One with dates counts where its time lies in the period."""
+    found: dict[tuple[int, str, str], Decimal] = defaultdict(Decimal)
+    names = {name for _, name in counted}
+    left_out = 0
+    for one in stated:
+        if options.enhancement and one.enhancement != options.enhancement:
+            continue
+        if one.enhancement not in names:
+            notes.append(f"a value is declared for {one.enhancement!r}, which was not called in the window")
+            continue
+        used = False
+        for piece, name in counted:
+            since = piece if options.over != "none" else options.since_ns
+            fits = since <= one.since_ns and one.until_ns <= _after(piece, options.over, options)
+            if name == one.enhancement and (fits if one.until_ns else options.over == "none"):
+                found[piece, name, one.currency] += one.amount
+                used = True
+        left_out += not used
+    if left_out:
+        notes.append(f"{left_out} declared values are of no one period of this answer, and are in none")
+    return found
+
+
+def _measured(relations: Relations, options: RoiOptions) -> dict[tuple[str, str], list[Measured]]:
+    """Every enhancement in every currency in which leads were sold."""
+    named, _ = _columns(options)
+    chosen, given = _chosen(options, f"e.{named}")
+    lead = "CASE WHEN e.lead_id <> '' THEN e.lead_id ELSE coalesce(r.lead_id, '') END"
+    sql = _WORTH.format(lead=lead, named=f"e.{named}", chosen=chosen)
+    sizes: dict[str, dict[tuple[str, str, str], int]] = defaultdict(dict)
+    sold: dict[tuple[str, str], dict[tuple[str, str, str], list[tuple[int, int, int, int]]]]
+    sold = defaultdict(lambda: defaultdict(list))
+    for who, flow, source, campaign, currency, revenue, _, returned, given_back, number in relations.query(
+        sql, {**bounds(options), **given}
+    ):
+        if currency == "=":
+            sizes[who][flow, source, campaign] = number
+        elif currency:
+            sold[who, currency][flow, source, campaign].append((revenue, returned, given_back, number))
+    found = {}
+    for name in sorted(set(sizes) - {""}):
+        for currency in sorted({currency for who, currency in sold if who == ""}):
+            strata = [
+                _Stratum(
+                    sizes[name].get(one, 0), size, sold[name, currency].get(one, []), sold["", currency].get(one, [])
+                )
+                for one, size in sizes[""].items()
+            ]
+            found[name, currency] = _compare(name, currency, strata)
+    return found
+
+
+@dataclass(slots=True)
+class _Stratum:
+    """Leads of one flow, source and campaign: how many have the enhancement, how many there are, and which were sold."""
+
+    having: int
+    all: int
+    sold_having: list[tuple[int, int, int, int]]
+    sold: list[tuple[int, int, int, int]]
+
+    def split(self, value: Any, only_sold: bool) -> tuple[dict[int, int], dict[int, int]]:
+        """Counts by a value of what a lead came to, with and without."""
+        having, every = _counts(self.sold_having, value), _counts(self.sold, value)
+        if not only_sold:
+            having[0] += self.having - sum(having.values())
+            every[0] += self.all - sum(every.values())
+        return having, {key: number - having.get(key, 0) for key, number in every.items()}
+
+
+def _counts(rows: Iterable[tuple[int, int, int, int]], value: Any) -> dict[int, int]:
+    found: dict[int, int] = defaultdict(int)
+    for revenue, returned, given_back, number in rows:
+        found[value(revenue, returned, given_back)] += number
+    return found
+
+
+_MEASURES: Final[tuple[tuple[Literal["net_revenue", "acceptance", "price", "returns"], Any, bool, int], ...]] = (
+    ("net_revenue", lambda revenue, returned, _: revenue - returned, False, 1_000_000),
+    ("acceptance", lambda *_: 1, False, 1),
+    ("price", lambda revenue, *_: revenue, True, 1_000_000),
+    ("returns", lambda _, __, given_back: given_back, True, 1),
+)
+"""Each measure: its name, what it takes of a lead, whether only of those that were sold, and in which unit."""
+
+
+def _compare(name: str, currency: str, strata: list[_Stratum]) -> list[Measured]:
+    found = []
+    for measure, value, only_sold, unit in _MEASURES:
+        told = compared((one.split(value, only_sold) for one in strata), unit)
+        found.append(
+            Measured(
+                name,
+                currency,
+                measure,
+                told.leads_with,
+                told.leads_without,
+                told.strata,
+                told.mean_with,
+                told.mean_without,
+                told.difference,
+                told.low,
+                told.high,
+                told.note,
+            )
+        )
+        if told.note and measure == "net_revenue":
+            break  # too few for one measure are too few for those of a part of them
+    return found
+
+
+def _currencies(
+    counted: _Counted,
+    declared: dict[tuple[int, str, str], Decimal],
+    measured: dict[tuple[str, str], list[Measured]],
+    piece: int,
+    name: str,
+) -> list[str]:
+    told = {one for one, spent in counted.spent.items() if spent.cost or spent.avoided or spent.billed}
+    told |= {currency for at, of, currency in declared if (at, of) == (piece, name)}
+    told |= {currency for (of, currency), one in measured.items() if of == name and one[0].difference is not None}
+    return sorted(told or set(counted.spent))
+
+
+def _return(
+    shown: int | None,
+    name: str,
+    currency: str,
+    spent: _Spending | None,
+    declared: dict[tuple[int, str, str], Decimal],
+    measured: dict[tuple[str, str], list[Measured]],
+    piece: int,
+) -> Return:
+    spent = spent or _Spending()
+    cost = from_micro(spent.cost)
+    stated = declared.get((piece, name, currency))
+    gained = measured.get((name, currency))
+    value, low, high = _gain(gained[0]) if gained is not None else (None, None, None)
+    return Return(
+        shown,
+        name,
+        currency,
+        spent.billed,
+        cost,
+        spent.billed_failures,
+        from_micro(spent.failure_cost),
+        from_micro(spent.avoided),
+        None if stated is None else major(stated),
+        _times(stated, cost),
+        _percent(stated, cost),
+        value,
+        low,
+        high,
+        _times(value, cost),
+        _percent(value, cost),
+    )
+
+
+def _gain(net: Measured) -> tuple[Decimal | None, Decimal | None, Decimal | None]:
+    """The whole difference over all matched leads with it."""
+    parts = (net.difference, net.low, net.high)
+    value, low, high = (None if one is None else (one * net.leads_with).quantize(Decimal("0.01")) for one in parts)
+    return value, low, high
+
+
+def _times(value: Decimal | None, cost: Decimal) -> Decimal | None:
+    return None if value is None or not cost else (value / cost).quantize(Decimal("0.01"))
+
+
+def _percent(value: Decimal | None, cost: Decimal) -> Decimal | None:
+    return None if value is None or not cost else ((value - cost) / cost * 100).quantize(Decimal("0.1"))
+
+
+def _limited(rows: list[Row], limit: int, notes: list[str]) -> list[Row]:
+    kept: list[Row] = []
+    for sort in (Calls, Return, Measured):
+        of_sort = [one for one in rows if isinstance(one, sort)]
+        kept += of_sort[:limit]
+        if len(of_sort) > limit:
+            notes.append(f"{len(of_sort) - limit} more rows of {sort.section}, left out by the limit")
+    return kept
+
+
+def _notes(
+    cut: bool,
+    unfinished: dict[str, int],
+    measured: dict[tuple[str, str], list[Measured]],
+    stated: tuple[Declared, ...],
+) -> list[str]:
+    notes = []
+    if unfinished:
+        notes.append(
+            "begun and not ended by now, and no other call ended: "
+            + ", ".join(f"{name} {number}" for name, number in sorted(unfinished.items()))
+        )
+    if cut:
+        notes.append("value is measured over a whole window only: ask without --over")
+    for (name, currency), one in measured.items():
+        if one[0].note:
+            notes.append(f"value of {name} in {currency} not measured: {one[0].note}")
+    if any(one[0].difference is not None for one in measured.values()):
+        notes.append(
+            "measured: of leads offered to a buyer, those for which it succeeded against those of the same flow, source and "
+            "campaign for which it did not; whatever else differs between them is in the difference too"
+        )
+    if stated:
+        notes.append("declared values are as they were stated, and in no measured figure")
+    return notes
+
+
+ROI: Final = Analysis("roi", roi, RoiOptions, (Calls, Return, Measured), hidden=("measured_low", "measured_high"))
