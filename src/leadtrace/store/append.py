@@ -169,6 +169,11 @@ class Appender:
         self._connection.executemany(sql, rows)
         return self._connection.total_changes() - before
 
+    def noted(self) -> int:
+        """How many changes of copied rows have been noted (`column_changes`), so far and ever."""
+        found: int | None = self._connection.execute("SELECT max(change) FROM column_changes").get
+        return found or 0
+
     def changes(self) -> int:
         """How many rows the last statement changed."""
         return self._connection.changes()
@@ -440,7 +445,9 @@ class _Batch:
 
     def _events_by_uid(self, found: list[tuple[tuple[Any, ...], EventRecord]]) -> None:
         store, told = self._store, self._told
+        noted = store.noted()
         changed = store.many(_EVENT_BY_UID, [row for row, _ in found])
+        changed -= store.noted() - noted  # what a trigger notes counts as a change, too
         arrivals = [row[0] for row, _ in found]
         sql = "SELECT count(*) FROM events WHERE boot IS NOT NULL AND arrival BETWEEN ? AND ?"
         stored = store.execute(sql, (min(arrivals), max(arrivals))).get

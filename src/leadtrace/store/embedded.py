@@ -28,7 +28,7 @@ from leadtrace.store.erase import erase_rows
 from leadtrace.store.file import WriteLock, beside, connect_reader, connect_writer, plainly
 from leadtrace.store.interface import EventFilter, Found, Holds, LeadFilter, LeadRow
 from leadtrace.store.large_traces import another_lead_of_run, is_large, part_of_lead, traces_of_run
-from leadtrace.store.relations.on_rows import RowEngine, RowRelations
+from leadtrace.store.relations.engine import SqlRelations, open_engine
 from leadtrace.store.rows import event_of, id_bytes, span_of
 from leadtrace.store.sequences import held_of, next_boot
 
@@ -161,6 +161,12 @@ class EmbeddedStore:
         elif found:
             told.left.append("an id of the lead is still in the store's file, as a part of a longer word")
         return told
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[apsw.Connection]:
+        """The one writing connection, for as long as nobody appends. Raises SourceError where the store is open for reading."""
+        with self._erasing() as (writer, _):
+            yield writer
 
     @contextlib.contextmanager
     def _erasing(self) -> Iterator[tuple[apsw.Connection, Appender]]:
@@ -298,13 +304,16 @@ class EmbeddedStore:
 
     @contextlib.contextmanager
     def relations(self, part: Slice) -> Iterator[Relations]:
-        """The records as relations for SQL, of the state that the store is in now."""
+        """The records as relations for SQL, of the state that the store is in now.
+
+        Over weeks they are read from the columnar copy, where there is one; the answers are the same.
+        """
         if self._closed:
             raise SourceError(f"the store {self.path} has been closed")
         with plainly(self.path):
-            engine = RowEngine(connect_reader(self.path))
+            engine, notes = open_engine(self.path)
             try:
-                yield RowRelations(engine, self, part)
+                yield SqlRelations(engine, self, part, notes=notes)
             finally:
                 engine.close()
 

@@ -28,6 +28,8 @@ __all__ = ["WriteLock", "beside", "connect_reader", "connect_writer", "in_memory
 
 APPLICATION_ID: Final = 0x4C54_5243  # "LTRC", in the header of the file
 _LEAST_SQLITE: Final = (3, 51, 3)
+_LEAST_FORM: Final = 2
+"""The oldest form that is read as it is: what later migrations add is for writers."""
 _HEADER: Final = b"SQLite format 3\x00"
 
 _DAMAGED: Final = (
@@ -138,7 +140,7 @@ def connect_reader(path: Path) -> apsw.Connection:
         connection.set_busy_timeout(5_000)
         connection.pragma("cache_size", -16_000)
         connection.pragma("temp_store", "memory")
-        _check_version(connection, path)
+        _check_version(connection, path, _LEAST_FORM)
     return connection
 
 
@@ -185,7 +187,7 @@ def _migrations() -> list[str]:
     return [one.read_text() for one in sorted(folder.iterdir(), key=lambda one: one.name) if one.name.endswith(".sql")]
 
 
-def _check_version(connection: apsw.Connection, path: Path) -> None:
+def _check_version(connection: apsw.Connection, path: Path, least: int) -> None:
     version, newest = connection.pragma("user_version"), len(_migrations())
     if connection.pragma("application_id") != APPLICATION_ID:
         raise StoreDamagedError(
@@ -195,7 +197,7 @@ def _check_version(connection: apsw.Connection, path: Path) -> None:
         raise SourceError(
             f"the store {path} was made by a newer leadtrace", form=version, known=newest, do="upgrade leadtrace"
         )
-    if version < newest:
+    if version < least:
         raise SourceError(
             f"the store {path} was made by an older leadtrace", form=version, do="start `leadtrace serve` on it once"
         )
@@ -213,4 +215,4 @@ def _migrate(connection: apsw.Connection, path: Path) -> None:
             connection.execute(migration)
             connection.pragma("application_id", APPLICATION_ID)
             connection.pragma("user_version", number)
-    _check_version(connection, path)
+    _check_version(connection, path, len(migrations))

@@ -14,17 +14,13 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from leadtrace.store.relations.facts import FACTS, LARGEST_AMOUNT, Fact
-from leadtrace.store.relations.interface import Slice
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import apsw
 
-    from leadtrace.store.interface import Source
-    from leadtrace.store.relations.interface import Parameters, Row
+    from leadtrace.store.relations.interface import Parameters, Row, Slice
 
-__all__ = ["RowEngine", "RowRelations", "quoted", "read_view", "used_parameters"]
+__all__ = ["RowEngine", "quoted", "read_view", "used_parameters"]
 
 _PARAMETER: Final = re.compile(r"\$([a-z_][a-z0-9_]*)")
 _TEXT: Final = re.compile(r"\{text ([a-z0-9_.]+)\}")
@@ -87,47 +83,6 @@ class RowEngine:
         self._made.clear()
 
 
-class RowRelations:
-    """`Relations` over one `RowEngine`."""
-
-    def __init__(
-        self,
-        engine: RowEngine,
-        source: Source,
-        part: Slice,
-        incomplete: Sequence[str] = (),
-        notes: Sequence[str] = (),
-    ) -> None:
-        self._engine = engine
-        self._source = source
-        self._part = part
-        self._incomplete = incomplete
-        self._notes = notes
-
-    @property
-    def part(self) -> Slice:
-        return self._part
-
-    @property
-    def source(self) -> Source:
-        return self._source
-
-    @property
-    def incomplete(self) -> Sequence[str]:
-        return self._incomplete
-
-    @property
-    def notes(self) -> Sequence[str]:
-        return self._notes
-
-    def query(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
-        return self._engine.run(self._part, sql, parameters)
-
-    def within(self, since_ns: int = 0, until_ns: int = 0) -> RowRelations:
-        part = Slice(since_ns, until_ns, self._part.tenant)
-        return RowRelations(self._engine, self._source, part, self._incomplete, self._notes)
-
-
 def _describe_kinds(connection: apsw.Connection) -> None:
     """What the catalogue says of events that do not say their kind themselves."""
     from leadtrace import catalogue
@@ -150,7 +105,9 @@ def _view(name: str, part: Slice) -> str:
         among += [f"{alias}.{time} < {part.until_ns}"] * bool(part.until_ns)
     # Within a window its index finds the records; that of a name would find those of all time.
     by_time = "+" * bool(among)
-    if part.tenant == "":
+    if name == "lead_shared":
+        among = [] if part.tenant is None else [f"l.tenant = {quoted(part.tenant)}"]
+    elif part.tenant == "":
         among.append(f"{alias}.tenant IS NULL")
     elif part.tenant is not None:
         among.append(f"{alias}.tenant = (SELECT text_id FROM main.texts WHERE text = {quoted(part.tenant)})")  # noqa: S608

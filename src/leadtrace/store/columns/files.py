@@ -1,0 +1,123 @@
+"""The files of the columnar copy: their folder and names, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from leadtrace.errors import SourceError
+from leadtrace.store.columns.taking import EVENTS, columns_of
+from leadtrace.store.file import beside
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from pathlib import Path
+
+    import pyarrow
+
+__all__ = ["ColumnFile", "folder_of", "missing", "remove_strangers", "write_file"]
+
+_SUFFIX: Final = ".parquet"
+_UNIQUE: Final = ("trace_id", "span_id", "parent_span_id", "attributes", "rest")
+"""Columns in which no value comes twice: a dictionary of them would only take room."""
+
+_GROUP: Final = 125_000
+"""Rows in one group: what a reader skips or takes as a whole."""
+
+
+@dataclass(slots=True, frozen=True)
+class ColumnFile:
+    """One file, as it is registered: the arrivals that it stands for, and what a reader must know to leave it out."""
+
+    file: str
+    relation: int
+    first: int
+    last: int
+    rows: int
+    bytes: int
+    least_ns: int
+    most_ns: int
+
+
+def folder_of(path: Path) -> Path:
+    """Where the files of the store at `path` lie."""
+    return beside(path, ".columns")
+
+
+def missing() -> str:
+    """What must be installed for columns, as a sentence; '' where it is there."""
+    from importlib.util import find_spec
+
+    lacking = [name for name in ("duckdb", "pyarrow") if find_spec(name) is None]
+    return f"{' and '.join(lacking)} missing: pip install 'leadtrace[columns]'" if lacking else ""
+
+
+def write_file(folder: Path, relation: int, first: int, last: int, tables: Iterable[pyarrow.Table]) -> ColumnFile:
+    """Write the rows of those arrivals; on the disk, under its name, when this returns. Raises SourceError where it cannot."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in columns_of(relation)])
+    name = f"{'events' if relation == EVENTS else 'spans'}-{first}-{last}-{secrets.token_hex(4)}{_SUFFIX}"
+    half = folder / (name + ".half")
+    time = "time_ns" if relation == EVENTS else "start_ns"
+    rows, least, most = 0, 2**63 - 1, -(2**63)
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        dictionary = [one for one in schema.names if one not in _UNIQUE]
+        with (
+            open(half, "xb", opener=_private) as file,
+            pq.ParquetWriter(
+                file, schema, compression="zstd", compression_level=1, use_dictionary=dictionary, write_statistics=True
+            ) as writer,
+        ):
+            waiting: list[pyarrow.Table] = []
+            for table in tables:
+                rows += len(table)
+                bounds = pc.min_max(table[time])
+                least, most = min(least, bounds["min"].as_py()), max(most, bounds["max"].as_py())
+                waiting.append(table)
+                if sum(map(len, waiting)) >= _GROUP:
+                    writer.write_table(pa.concat_tables(waiting), row_group_size=_GROUP * 2)
+                    waiting = []
+            if waiting:
+                writer.write_table(pa.concat_tables(waiting), row_group_size=_GROUP * 2)
+        with half.open("rb") as written:
+            os.fsync(written.fileno())
+        half.rename(folder / name)
+        _sync_folder(folder)
+    except OSError as cause:
+        half.unlink(missing_ok=True)
+        raise SourceError(f"the columns in {folder} cannot be written", cause=cause.strerror or str(cause)) from cause
+    except BaseException:
+        half.unlink(missing_ok=True)
+        raise
+    return ColumnFile(
+        name, relation, first, last, rows, (folder / name).stat().st_size, least if rows else 0, most if rows else 0
+    )
+
+
+def remove_strangers(folder: Path, registered: Collection[str]) -> int:
+    """Remove what is no registered file: what a crash left, and what was replaced. Only while nobody else writes there."""
+    removed = 0
+    if folder.is_dir():
+        for one in folder.iterdir():
+            if one.name not in registered and (one.suffix == _SUFFIX or one.name.endswith(".half")):
+                one.unlink(missing_ok=True)
+                removed += 1
+    return removed
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)  # it holds what the store holds
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,201 @@
+"""The relations over the columnar copy: DuckDB reads the files for what they hold, and gets the rest from the rows.
+
+    files, less rows that changed since  plus  rows that changed, and those in no file
+
+Everything is of the state of one SQLite transaction: which files count, what changed, what is there. A column of the
+attributes is taken out of the rest only when a query names it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from typing import TYPE_CHECKING, Final
+
+from leadtrace.errors import SourceError
+from leadtrace.store.columns.files import folder_of
+from leadtrace.store.columns.taking import EVENTS, SPANS, Taker, columns_of
+from leadtrace.store.relations.facts import FACTS
+from leadtrace.store.relations.on_rows import quoted, read_view, used_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import apsw
+    import pyarrow
+
+    from leadtrace.store.columns.files import ColumnFile
+    from leadtrace.store.columns.register import Registered
+    from leadtrace.store.relations.interface import Parameters, Row, Slice
+
+__all__ = ["ColumnEngine", "ColumnsReplacedError"]
+
+_FACTS: Final = frozenset(one.name for one in FACTS)
+_WORD: Final = re.compile(r"[a-z_][a-z0-9_]*")
+_STAR: Final = re.compile(r"(?:select\s+|\.)(?:distinct\s+)?\*", re.IGNORECASE)
+_NAMES: Final = {EVENTS: "events", SPANS: "spans"}
+_MEMORY: Final = "2GB"
+
+
+class ColumnsReplacedError(SourceError):
+    """A file was made anew while it was read: asked again, the answer comes from the new one."""
+
+
+class ColumnEngine:
+    """Answers of one state of the store; `connection` is in a transaction and is closed with the engine."""
+
+    def __init__(self, path: Path, connection: apsw.Connection, state: Registered) -> None:
+        import duckdb
+
+        self._path = path
+        self._rows = connection
+        self._state = state
+        self._taker = Taker(connection)
+        self._spill = tempfile.TemporaryDirectory(prefix="leadtrace-")
+        self._duck = duckdb.connect(
+            ":memory:",
+            config={
+                "memory_limit": _MEMORY,
+                "temp_directory": self._spill.name,
+                "threads": max(1, os.cpu_count() or 1),
+                "autoinstall_known_extensions": False,
+                "preserve_insertion_order": False,
+            },
+        )
+        self._part: Slice | None = None
+        self._facts: dict[int, frozenset[str]] = {}
+        """Which columns of the attributes the rest has, by relation."""
+        self._runs_of: str | None = ""
+        """The tenant whose runs are laid out; '' and None mean what they do in a slice, so a name no tenant has: none yet."""
+        self._has_runs = False
+        for relation, name in _NAMES.items():
+            arrivals = sorted(state.changed.get(relation, ()))
+            self._duck.execute(f"CREATE TABLE changed_{name} (arrival BIGINT)")
+            if arrivals:
+                import pyarrow as pa
+
+                self._insert(f"changed_{name}", pa.table({"arrival": pa.array(arrivals, pa.int64())}))
+
+    def run(self, part: Slice, sql: str, parameters: Parameters | None) -> list[Row]:
+        """The rows of a query over the relations of that part."""
+        import duckdb
+
+        used = used_parameters(sql, parameters)
+        try:
+            self._prepare(part, sql)
+            found: list[Row] = self._duck.execute(sql, used).fetchall()
+        except duckdb.IOException as cause:
+            raise ColumnsReplacedError(
+                f"the columns of {self._path} were replaced while they were read", do="ask again"
+            ) from cause
+        except duckdb.OutOfMemoryException as cause:
+            raise SourceError(
+                "the report needs more memory than it may take", limit=_MEMORY, do="ask for a shorter window"
+            ) from cause
+        return found
+
+    def close(self) -> None:
+        self._duck.close()
+        self._rows.close()
+        self._spill.cleanup()
+
+    # --- what a query needs -------------------------------------------------------------------------------------------
+
+    def _prepare(self, part: Slice, sql: str) -> None:
+        words = set(_WORD.findall(sql.lower()))
+        needed = set(_FACTS) if _STAR.search(sql) else words & _FACTS
+        relations = set()
+        if words & {"lead_runs"}:
+            needed |= set(_WORD.findall(read_view("lead_runs").lower())) & _FACTS
+            relations.add(EVENTS)
+        if words & {"lead_shared"}:
+            needed.add("lead_ids")
+            relations |= {EVENTS, SPANS}
+        relations |= {EVENTS} if words & {"lead_events", "all_events"} else set()
+        relations |= {SPANS} if words & {"lead_spans", "all_spans"} else set()
+        fresh = False
+        for relation in relations:
+            have = self._facts.get(relation)
+            if have is None or not needed <= have:
+                self._lay_out_rest(relation, frozenset(needed | (have or frozenset())))
+                fresh = True
+        if fresh or part != self._part:
+            self._make_views(part)
+            self._part = part
+        if words & {"lead_runs"} and not (self._has_runs and self._runs_of == part.tenant):
+            self._duck.execute(f"CREATE OR REPLACE TEMP TABLE lead_runs AS {read_view('lead_runs')}")
+            self._has_runs, self._runs_of = True, part.tenant
+
+    def _lay_out_rest(self, relation: int, facts: frozenset[str]) -> None:
+        """What no file has as it is now: a table of DuckDB, which may spill."""
+        name = f"rest_{_NAMES[relation]}"
+        columns = self._columns(relation, facts)
+        self._duck.execute(
+            f"CREATE OR REPLACE TABLE {name} ({', '.join(f'{one} {_DUCK[kind]}' for one, kind in columns)})"
+        )
+        for table in self._rest(relation, facts):
+            self._insert(name, table)
+        self._facts[relation] = facts
+
+    def _rest(self, relation: int, facts: frozenset[str]) -> Iterator[pyarrow.Table]:
+        gaps = self._state.gaps(relation, self._state.arrival)
+        for first, last in gaps:
+            yield from self._taker.between(relation, first, last, facts)
+        changed = sorted(self._state.changed.get(relation, ()))
+        covered = [one for one in changed if not any(first <= one <= last for first, last in gaps)]
+        yield from self._taker.these(relation, covered, facts)
+
+    def _insert(self, name: str, table: pyarrow.Table) -> None:
+        self._duck.register("incoming", table)
+        self._duck.execute(f"INSERT INTO {name} SELECT * FROM incoming")  # noqa: S608 - names of ours
+        self._duck.unregister("incoming")
+
+    # --- views --------------------------------------------------------------------------------------------------------
+
+    def _make_views(self, part: Slice) -> None:
+        among = "" if part.tenant is None else f" WHERE tenant = {quoted(part.tenant)}"
+        for relation in self._facts:
+            name, time = _NAMES[relation], "time_ns" if relation == EVENTS else "start_ns"
+            files = self._state.of(relation)
+            self._view(f"all_{name}", f"SELECT * FROM ({self._union(relation, files)}){among}")  # noqa: S608 - as above
+            bounds = [f"{time} >= {part.since_ns}"] * bool(part.since_ns) + [f"{time} < {part.until_ns}"] * bool(
+                part.until_ns
+            )
+            within = [
+                one
+                for one in files
+                if (not part.since_ns or one.most_ns >= part.since_ns)
+                and (not part.until_ns or one.least_ns < part.until_ns)
+            ]
+            conditions = bounds if part.tenant is None else [*bounds, f"tenant = {quoted(part.tenant)}"]
+            where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+            self._view(f"lead_{name}", f"SELECT * FROM ({self._union(relation, within)}){where}")  # noqa: S608 - as above
+        if len(self._facts) == len(_NAMES):
+            self._view("lead_shared", _SHARED)
+
+    def _view(self, name: str, sql: str) -> None:
+        self._duck.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {sql}")
+
+    def _union(self, relation: int, files: Sequence[ColumnFile]) -> str:
+        columns = ", ".join(one for one, _ in self._columns(relation, self._facts[relation]))
+        rest = f"SELECT {columns} FROM rest_{_NAMES[relation]}"  # noqa: S608 - as above
+        paths = ", ".join(quoted(str(folder_of(self._path) / one.file)) for one in files if one.rows)
+        if not paths:
+            return rest
+        changed = self._state.changed.get(relation)
+        but = f" WHERE arrival NOT IN (SELECT arrival FROM changed_{_NAMES[relation]})" if changed else ""  # noqa: S608 - as above
+        return f"SELECT {columns} FROM read_parquet([{paths}]){but} UNION ALL {rest}"  # noqa: S608 - as above
+
+    def _columns(self, relation: int, facts: frozenset[str]) -> list[tuple[str, str]]:
+        return [(name, kind) for name, kind in columns_of(relation) if name not in _FACTS or name in facts]
+
+
+_DUCK: Final = {"string": "VARCHAR", "int64": "BIGINT", "double": "DOUBLE"}
+_SHARED: Final = """
+SELECT DISTINCT arrival, lead_id, tenant FROM (
+  SELECT arrival, tenant, unnest(from_json(lead_ids, '["VARCHAR"]')) AS lead_id FROM all_events WHERE lead_ids <> ''
+  UNION ALL
+  SELECT arrival, tenant, unnest(from_json(lead_ids, '["VARCHAR"]')) AS lead_id FROM all_spans WHERE lead_ids <> ''
+)"""

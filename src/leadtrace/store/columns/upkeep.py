@@ -1,0 +1,112 @@
+"""Keeping the columnar copy: the writer's side, which lets files count, replaces and drops them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from leadtrace.errors import SourceError
+from leadtrace.store.columns.copying import PER_FILE, copy_new, remake
+from leadtrace.store.columns.files import folder_of, missing, remove_strangers
+from leadtrace.store.columns.register import drop_all, register, registered, watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+    from typing import Protocol
+
+    import apsw
+
+    from leadtrace.store.columns.copying import Made
+    from leadtrace.store.columns.register import Registered
+
+    class Writable(Protocol):
+        """A store that is open for writing."""
+
+        @property
+        def path(self) -> Path: ...
+
+        def writing(self) -> AbstractContextManager[apsw.Connection]:
+            """Its one writing connection, for as long as nobody appends."""
+            ...
+
+
+__all__ = ["Upkeep"]
+
+
+class Upkeep:
+    """The columnar copy of a store that is open for writing. Any thread may use it, one at a time copies."""
+
+    def __init__(self, store: Writable) -> None:
+        self._store = store
+        self._folder = folder_of(store.path)
+
+    def state(self) -> Registered:
+        """Which files count, and what changed since."""
+        with self._store.writing() as connection:
+            return registered(connection)
+
+    def behind(self) -> int:
+        """How many arrivals no file stands for yet."""
+        state = self.state()
+        gaps = [state.gaps(relation, state.arrival) for relation in (1, 2)]
+        return max(sum(last - first + 1 for first, last in one) for one in gaps)
+
+    def begin(self) -> int:
+        """Before copying: note changes of all that is there from now on, and remove what no file counts of. Gives up to
+        which arrival may be copied. Where what many rows refer to has changed, all files are dropped first."""
+        if self.state().stale:
+            self.drop()
+        with self._store.writing() as connection:
+            up_to = watch(connection)
+            names = {one.file for one in registered(connection).files}
+        remove_strangers(self._folder, names)
+        return up_to
+
+    def accept(self, made: Made) -> None:
+        """Let a file count that was made, in place of what it replaces; one that came too late is removed."""
+        with self._store.writing() as connection:
+            accepted = register(connection, made.file, made.seen, made.replaced)
+        for name in made.replaced if accepted else (made.file.file,):
+            (self._folder / name).unlink(missing_ok=True)
+
+    def copy(self, told: Callable[[Made], None] | None = None, per_file: int = PER_FILE) -> int:
+        """Copy all that is there now, put small files together, make changed ones anew; `told` of each file. Gives how many.
+
+        Raises SourceError where something is not installed, or cannot be written.
+        """
+        if lacking := missing():
+            raise SourceError(f"the store's columns cannot be made: {lacking}")
+        self.begin()
+        count = 0
+        for making in (copy_new(self._store.path, per_file), remake(self._store.path)):
+            for made in making:
+                self.accept(made)
+                count += 1
+                if told:
+                    told(made)
+        return count
+
+    def settle(self) -> int:
+        """Make every file anew that has rows which were changed or deleted, so that nothing of them is left; gives how many.
+
+        Without what it takes to write them they are dropped; the rows are there, and are copied again some day.
+        """
+        state = self.state()
+        if not state.files:
+            return 0
+        if state.stale or (missing() and any(state.changed_in(one) for one in state.files)):
+            return self.drop()
+        count = 0
+        for made in remake(self._store.path, every_changed=True):
+            self.accept(made)
+            count += 1
+        return count
+
+    def drop(self) -> int:
+        """Drop every file; gives how many there were."""
+        with self._store.writing() as connection:
+            names = drop_all(connection)
+        for name in names:
+            (self._folder / name).unlink(missing_ok=True)
+        return len(names)
