@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from leadtrace.analysis.exchange import report_from_json
 from leadtrace.analysis.options import options_to_texts
 from leadtrace.errors import SettingsError
-from leadtrace.store.relations.interface import Answering, Relational, Slice
+from leadtrace.store.relations.interface import Answering, ColumnsReplacedError, Relational, Slice
 
 if TYPE_CHECKING:
     from leadtrace.analysis.model import Report
@@ -27,6 +27,13 @@ def answer(source: Source, asked: Analysis[Any, Any], options: Options) -> Repor
         raise SettingsError(f"{source.url} answers no reports", expected="an embedded store, or a running serve")
     if not source.holds.logs and not asked.traces_suffice:
         raise SettingsError(f"the report {asked.name} needs events, and {source.url} keeps traces only")
+    try:
+        return _answer(source, asked, options)
+    except ColumnsReplacedError:  # made anew while they were read: the next state has the new ones
+        return _answer(source, asked, options)
+
+
+def _answer(source: Relational, asked: Analysis[Any, Any], options: Options) -> Report[Any]:
     with source.relations(Slice(options.since_ns, options.until_ns, options.tenant)) as relations:
         found: Report[Any] = asked.run(relations, options)
         return replace(

@@ -14,12 +14,13 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Moment", "echo_json", "reading_options", "say", "width", "window_options"]
+__all__ = ["Length", "Moment", "echo_json", "reading_options", "say", "width", "window_options"]
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d|w)")
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 _WIDEST = 160
+_LONGEST_S = 200 * 365 * 86400
 
 
 class Moment(click.ParamType[int]):
@@ -51,6 +52,21 @@ class Moment(click.ParamType[int]):
             moment = moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
         since_1970 = moment - datetime.datetime.fromtimestamp(0, datetime.UTC)
         return (since_1970.days * 86_400 + since_1970.seconds) * 1_000_000_000 + since_1970.microseconds * 1000
+
+
+class Length(click.ParamType[float]):
+    """A length of time as seconds: 90m, 24h, 90d, 12w."""
+
+    name = "length"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        found = _AGO.fullmatch(str(value).strip().lower())
+        seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
+        if not 0 < seconds < _LONGEST_S:
+            self.fail(f"{value!r} is no length of time: give 90m, 24h, 90d, 12w", param, ctx)
+        return seconds
 
 
 def reading_options(command: _F) -> _F:

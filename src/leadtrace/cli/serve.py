@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from leadtrace.cli.options import Length
 from leadtrace.errors import LeadtraceError, SettingsError, SourceError
 
 __all__ = ["serve"]
@@ -29,7 +30,17 @@ _UNGUARDED = (
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A file that holds the token.  [LEADTRACE_TOKEN: the token itself]",
 )
-def serve(host: str, grpc_port: int, http_port: int, store: Path | None, token_file: Path | None) -> None:
+@click.option("--keep", type=Length(), metavar="LENGTH", help="Remove what was last touched longer ago: 90d.")
+@click.option("--no-columns", is_flag=True, help="Do not keep columns beside the store, for reports over weeks.")
+def serve(
+    host: str,
+    grpc_port: int,
+    http_port: int,
+    store: Path | None,
+    token_file: Path | None,
+    keep: float | None,
+    no_columns: bool,
+) -> None:
     """Receive OTLP over gRPC and HTTP into the embedded store, and answer readers.
 
     Prints one line with its addresses when it is ready; SIGTERM or Ctrl-C ends it, with all that was accepted stored.
@@ -43,9 +54,12 @@ def serve(host: str, grpc_port: int, http_port: int, store: Path | None, token_f
         if not token and not is_loopback(host):
             raise SettingsError(_UNGUARDED.format(host=host))
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # or gRPC writes lines of its own beside our one
+        from leadtrace.cli.keeping import Keeping
         from leadtrace.cli.serving import serve_until_stopped
 
-        asyncio.run(serve_until_stopped(host, grpc_port, http_port, settings.store, token))
+        asyncio.run(
+            serve_until_stopped(host, grpc_port, http_port, settings.store, token, Keeping(not no_columns, keep))
+        )
     except LeadtraceError as cause:
         click.echo(f"leadtrace serve: {cause}", err=True)
         sys.exit(3 if isinstance(cause, SourceError) else 2)

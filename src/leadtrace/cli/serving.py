@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from leadtrace.cli.keeping import Keeping
+
 __all__ = ["serve_until_stopped"]
 
 _GRACE_S = 5  # for requests that are being answered when the server ends
@@ -48,7 +50,9 @@ class _HttpServer(uvicorn.Server):
         yield
 
 
-async def serve_until_stopped(host: str, grpc_port: int, http_port: int, path: Path, token: str) -> None:
+async def serve_until_stopped(
+    host: str, grpc_port: int, http_port: int, path: Path, token: str, keeping: Keeping
+) -> None:
     """Serve until SIGTERM or SIGINT; prints one line with the addresses when ready.
 
     Raises SourceError where the store cannot be opened, SettingsError where a port cannot be had.
@@ -85,6 +89,7 @@ async def serve_until_stopped(host: str, grpc_port: int, http_port: int, path: P
                 f"cannot listen on {_address(host, grpc_port)} for gRPC: is the port in use?"
             ) from cause
         intake.start()
+        upkeep = asyncio.create_task(keeping.run(store, stop))
         await grpc.start()
         serving = asyncio.create_task(http.serve([listening]))
         try:
@@ -98,6 +103,7 @@ async def serve_until_stopped(host: str, grpc_port: int, http_port: int, path: P
             await grpc.stop(_GRACE_S)
             await serving
             await intake.stop()
+            await upkeep
     finally:
         store.close()
         listening.close()

@@ -156,11 +156,22 @@ class EmbeddedStore:
                 folded = fold(writer)
             told.rewritten = True
             found, told.searched_bytes = search(self.path, needles)
+        told.left += self._settle_columns()
         if not folded:
             told.left.append("the write-ahead log could not be emptied, because somebody reads the store: ask again")
         elif found:
             told.left.append("an id of the lead is still in the store's file, as a part of a longer word")
         return told
+
+    def _settle_columns(self) -> list[str]:
+        """See to it that nothing of erased rows is left in the columnar copy; what could not be done, as sentences."""
+        from leadtrace.store.columns.upkeep import Upkeep
+
+        try:
+            Upkeep(self).settle()
+        except SourceError as problem:
+            return [f"the columnar copy may still hold the lead, because {problem}: ask again"]
+        return []
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[apsw.Connection]:
@@ -183,6 +194,11 @@ class EmbeddedStore:
         """How many bytes the store takes on the disk, its log included."""
         files = (beside(self.path, suffix) for suffix in ("", "-wal"))
         return sum(one.stat().st_size for one in files if one.exists())
+
+    def highest_trace(self) -> int:
+        """The number of the trace that came last; numbers rise and are not used again."""
+        with self._reading() as connection:
+            return connection.execute("SELECT max(trace) FROM traces").get or 0
 
     def counts(self) -> dict[str, int]:
         """How many records of each sort lie in the store; reads whole indexes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from dataclasses import dataclass
@@ -90,7 +91,8 @@ def write_file(folder: Path, relation: int, first: int, last: int, tables: Itera
         half.rename(folder / name)
         _sync_folder(folder)
     except OSError as cause:
-        half.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            half.unlink()
         raise SourceError(f"the columns in {folder} cannot be written", cause=cause.strerror or str(cause)) from cause
     except BaseException:
         half.unlink(missing_ok=True)

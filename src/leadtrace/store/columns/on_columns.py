@@ -17,6 +17,7 @@ from leadtrace.errors import SourceError
 from leadtrace.store.columns.files import folder_of
 from leadtrace.store.columns.taking import EVENTS, SPANS, Taker, columns_of
 from leadtrace.store.relations.facts import FACTS
+from leadtrace.store.relations.interface import ColumnsReplacedError
 from leadtrace.store.relations.on_rows import quoted, read_view, used_parameters
 
 if TYPE_CHECKING:
@@ -30,17 +31,13 @@ if TYPE_CHECKING:
     from leadtrace.store.columns.register import Registered
     from leadtrace.store.relations.interface import Parameters, Row, Slice
 
-__all__ = ["ColumnEngine", "ColumnsReplacedError"]
+__all__ = ["ColumnEngine"]
 
 _FACTS: Final = frozenset(one.name for one in FACTS)
 _WORD: Final = re.compile(r"[a-z_][a-z0-9_]*")
 _STAR: Final = re.compile(r"(?:select\s+|\.)(?:distinct\s+)?\*", re.IGNORECASE)
 _NAMES: Final = {EVENTS: "events", SPANS: "spans"}
 _MEMORY: Final = "2GB"
-
-
-class ColumnsReplacedError(SourceError):
-    """A file was made anew while it was read: asked again, the answer comes from the new one."""
 
 
 class ColumnEngine:

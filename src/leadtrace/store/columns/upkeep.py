@@ -8,6 +8,7 @@ from leadtrace.errors import SourceError
 from leadtrace.store.columns.copying import PER_FILE, copy_new, remake
 from leadtrace.store.columns.files import folder_of, missing, remove_strangers
 from leadtrace.store.columns.register import drop_all, register, registered, watch
+from leadtrace.store.file import connect_reader, plainly
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,9 +43,13 @@ class Upkeep:
         self._folder = folder_of(store.path)
 
     def state(self) -> Registered:
-        """Which files count, and what changed since."""
-        with self._store.writing() as connection:
-            return registered(connection)
+        """Which files count, and what changed since; waits for nobody who appends."""
+        with plainly(self._store.path):
+            connection = connect_reader(self._store.path)
+            try:
+                return registered(connection)
+            finally:
+                connection.close()
 
     def behind(self) -> int:
         """How many arrivals no file stands for yet."""

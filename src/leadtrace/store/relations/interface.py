@@ -17,13 +17,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
+from leadtrace.errors import SourceError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from leadtrace.store.interface import Source
 
-__all__ = ["Answering", "Parameters", "Relational", "Relations", "Row", "Slice"]
+__all__ = ["Answering", "ColumnsReplacedError", "Parameters", "Relational", "Relations", "Row", "Slice"]
 
 Row: TypeAlias = "tuple[Any, ...]"
 Parameters: TypeAlias = "Mapping[str, str | int | float | None]"
@@ -71,6 +73,10 @@ class Relations(Protocol):
     def within(self, since_ns: int = 0, until_ns: int = 0) -> Relations:
         """The same records in another window, the tenant as before: the period before this one, or all time."""
         ...
+
+
+class ColumnsReplacedError(SourceError):
+    """What was read was made anew meanwhile: asked again, the answer comes from the new state."""
 
 
 @runtime_checkable

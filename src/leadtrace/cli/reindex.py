@@ -1,0 +1,58 @@
+"""`leadtrace reindex`: the columnar copy beside a store, made or brought up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from leadtrace.cli.options import echo_json
+from leadtrace.cli.progress import progress
+
+__all__ = ["reindex", "store_option"]
+
+store_option = click.option(
+    "--store", type=click.Path(dir_okay=False, path_type=Path), help="The store's file.  [LEADTRACE_STORE]"
+)
+
+
+@click.command("reindex")
+@store_option
+@click.option("--anew", is_flag=True, help="Drop the columns that are there first.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+def reindex(store: Path | None, anew: bool, as_json: bool) -> None:
+    """Copy a store's records into columns beside it, which make reports over weeks fast.
+
+    They are derived: PATH.columns may be deleted at any time. A running `leadtrace serve` keeps those of its store up to
+    date by itself.
+    """
+    from leadtrace.settings import Settings
+    from leadtrace.store.columns.upkeep import Upkeep
+    from leadtrace.store.embedded import EmbeddedStore
+
+    path = Settings.from_env(store=store).store
+    opened = EmbeddedStore.open(_there(path), write=True)
+    try:
+        upkeep = Upkeep(opened)
+        if anew:
+            upkeep.drop()
+        arrival = upkeep.state().arrival
+        with progress("records") as tell:
+            upkeep.copy(lambda made: tell(made.file.last, arrival))
+        files = upkeep.state().files
+    finally:
+        opened.close()
+    rows, size = sum(one.rows for one in files), sum(one.bytes for one in files)
+    if as_json:
+        echo_json({"store": str(opened.path), "files": len(files), "records": rows, "bytes": size})
+    else:
+        click.echo(f"{rows:,} records in {len(files)} files of columns, {size / 1e6:,.1f} MB, beside {opened.path}")
+
+
+def _there(path: Path) -> Path:
+    """The path, where there is a store: opened for writing it would be made."""
+    from leadtrace.errors import SourceError
+
+    if not path.exists():
+        raise SourceError(f"there is no store {path}", do="name one with --store")
+    return path

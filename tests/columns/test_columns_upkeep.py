@@ -1,0 +1,228 @@
+"""The files of the columnar copy: which count, what replaces them, what is left after a crash or an erasure."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from leadtrace.analysis.answer import answer
+from leadtrace.analysis.registry import analysis
+from leadtrace.errors import SourceError
+from leadtrace.otlp.records import EventRecord, SpanRecord
+from leadtrace.store.columns import copying
+from leadtrace.store.columns.copying import copy_new, made_from_json, remake
+from leadtrace.store.columns.files import folder_of
+from leadtrace.store.columns.on_columns import ColumnEngine
+from leadtrace.store.columns.upkeep import Upkeep
+from leadtrace.store.embedded import EmbeddedStore
+from leadtrace.store.relations.interface import ColumnsReplacedError, Slice
+
+START = 1_790_000_000_000_000_000
+
+
+def an_event(number: int, **more: object) -> EventRecord:
+    attributes = {"lead.id": f"lead_{number % 5}", "log.record.uid": f"{1:016x}{number:012x}"}
+    return EventRecord("ours", START + number, f"{number % 5 + 1:032x}", f"{1:016x}", attributes | more)  # type: ignore[arg-type]
+
+
+def on_disk(store: EmbeddedStore) -> set[str]:
+    folder = folder_of(store.path)
+    return {one.name for one in folder.iterdir()} if folder.exists() else set()
+
+
+def registered_names(upkeep: Upkeep) -> set[str]:
+    return {one.file for one in upkeep.state().files}
+
+
+def events_of(store: EmbeddedStore) -> tuple[int, str]:
+    """How many events the relations have, and which engine said so."""
+    with store.relations(Slice()) as relations:
+        ((count,),) = relations.query("SELECT count(*) FROM lead_events")
+        return count, type(relations._engine).__name__  # type: ignore[attr-defined]
+
+
+def test_what_was_copied_is_read_from_the_files_and_the_rest_from_the_rows(
+    store: EmbeddedStore, upkeep: Upkeep
+) -> None:
+    store.append([], [an_event(number) for number in range(10)])
+    assert events_of(store) == (10, "RowEngine")
+    assert upkeep.behind() == 10
+    assert upkeep.copy() == 2
+    assert (upkeep.behind(), events_of(store)) == (0, (10, "ColumnEngine"))
+    store.append([], [an_event(number) for number in range(10, 13)])
+    assert (upkeep.behind(), events_of(store)) == (3, (13, "ColumnEngine"))
+    assert on_disk(store) == registered_names(upkeep)
+
+
+def test_a_span_that_ends_after_it_was_copied_is_counted_once(store: EmbeddedStore, upkeep: Upkeep) -> None:
+    span = SpanRecord(f"{1:032x}", f"{1:016x}", "s", START, 0)
+    store.append([span], [])
+    upkeep.copy()
+    store.append([dataclasses.replace(span, end_ns=START + 5)], [])
+    with store.relations(Slice()) as relations:
+        assert relations.query("SELECT length_ns FROM lead_spans") == [(5,)]
+    upkeep.settle()
+    assert upkeep.state().changed == {}
+    with store.relations(Slice()) as relations:
+        assert relations.query("SELECT length_ns FROM lead_spans") == [(5,)]
+
+
+def test_what_a_batch_did_is_counted_right_though_changes_are_noted(store: EmbeddedStore, upkeep: Upkeep) -> None:
+    events = [an_event(number) for number in range(4)]
+    store.append([], [dataclasses.replace(one, origin="span", index=0) for one in events])
+    upkeep.copy()
+    told = store.append([], [*events, an_event(9)])
+    assert (told.stored, told.united, told.repeated) == (1, 4, 0)
+    assert upkeep.state().changed == {2: {1, 2, 3, 4}}
+
+
+def test_small_files_are_put_together(store: EmbeddedStore, upkeep: Upkeep) -> None:
+    for number in range(copying._TOGETHER):
+        store.append([], [an_event(number)])
+        upkeep.copy()
+    files = upkeep.state().of(2)
+    assert [(one.first, one.last, one.rows) for one in files] == [(1, copying._TOGETHER, copying._TOGETHER)]
+    assert on_disk(store) == registered_names(upkeep)
+    assert events_of(store) == (copying._TOGETHER, "ColumnEngine")
+
+
+def test_what_a_crash_left_is_removed_and_counts_for_nothing(store: EmbeddedStore, upkeep: Upkeep) -> None:
+    store.append([], [an_event(number) for number in range(6)])
+    upkeep.begin()
+    lost = next(copy_new(store.path, 4))  # made, and nobody lived to register it
+    (folder_of(store.path) / "events-1-4-dead.parquet.half").write_bytes(b"PAR1")
+    assert events_of(store) == (6, "RowEngine")
+    upkeep.copy()
+    assert lost.file.file not in on_disk(store)
+    assert on_disk(store) == registered_names(upkeep)
+    assert events_of(store) == (6, "ColumnEngine")
+
+
+def test_a_file_that_was_made_too_late_counts_for_nothing(store: EmbeddedStore, upkeep: Upkeep) -> None:
+    store.append([], [an_event(number) for number in range(6)])
+    upkeep.copy()
+    store.append([], [dataclasses.replace(an_event(0), origin="span", index=0)])
+    slow = next(remake(store.path, every_changed=True))  # knows nothing of what is erased now
+    store.erase(["lead_1"])
+    upkeep.accept(made_from_json(slow.as_json()))
+    assert slow.file.file not in on_disk(store)
+    assert on_disk(store) == registered_names(upkeep)
+    assert events_of(store) == (5, "ColumnEngine")
+
+
+def test_nothing_of_an_erased_lead_is_left_in_the_files(store: EmbeddedStore, upkeep: Upkeep) -> None:
+    import pyarrow.parquet as pq
+
+    store.append([], [an_event(number, note="x" * 40) for number in range(20)])
+    shared = an_event(30, **{"leadtrace.lead_ids": ["lead_1", "lead_2"]})
+    store.append(
+        [], [dataclasses.replace(shared, attributes={k: v for k, v in shared.attributes.items() if k != "lead.id"})]
+    )
+    upkeep.copy()
+    before = on_disk(store)
+    told = store.erase(["lead_1"])
+    assert told.left == []
+    tables = [pq.read_table(folder_of(store.path) / name) for name in on_disk(store)]
+    assert "lead_1" not in str([table.to_pylist() for table in tables])
+    assert "lead_2" in str([table.to_pylist() for table in tables])
+    assert before - on_disk(store)
+    assert on_disk(store) == registered_names(upkeep)
+    assert events_of(store) == (17, "ColumnEngine")
+
+
+def test_where_they_cannot_be_made_anew_an_erasure_drops_the_files(
+    store: EmbeddedStore, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.append([], [an_event(number) for number in range(20)])
+    upkeep.copy()
+    monkeypatch.setattr("leadtrace.store.columns.upkeep.missing", lambda: "pyarrow missing")
+    assert store.erase(["lead_1"]).left == []
+    assert on_disk(store) == set()
+    monkeypatch.undo()
+    assert events_of(store) == (16, "RowEngine")
+
+
+def test_a_name_that_many_rows_refer_to_makes_all_files_stale(store: EmbeddedStore, upkeep: Upkeep) -> None:
+    store.append([], [an_event(number) for number in range(3)])
+    upkeep.copy()
+    with store.writing() as connection:
+        connection.execute("UPDATE texts SET text = 'other' WHERE text = 'ours'")
+    assert upkeep.state().stale
+    with store.relations(Slice()) as relations:
+        assert relations.query("SELECT DISTINCT name FROM lead_events") == [("other",)]
+    upkeep.copy()
+    assert events_of(store) == (3, "ColumnEngine")
+    with store.relations(Slice()) as relations:
+        assert relations.query("SELECT DISTINCT name FROM lead_events") == [("other",)]
+
+
+def test_files_that_somebody_removed_are_done_without_and_the_answer_says_so(
+    store: EmbeddedStore, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.append([], [an_event(number) for number in range(3)])
+    upkeep.copy()
+    for one in folder_of(store.path).iterdir():
+        one.unlink()
+    assert events_of(store) == (3, "RowEngine")
+    monkeypatch.setattr("leadtrace.store.relations.engine._MANY", 1)
+    with store.relations(Slice()) as relations:
+        assert "reindex --anew" in relations.notes[0]
+    upkeep.drop()
+    with store.relations(Slice()) as relations:
+        assert "`leadtrace reindex` makes columns" in relations.notes[0]
+
+
+def test_files_made_anew_while_an_answer_is_read_are_read_again(store: EmbeddedStore, upkeep: Upkeep) -> None:
+    store.append([], [an_event(number) for number in range(3)])
+    upkeep.copy()
+    with store.relations(Slice()) as relations:
+        store.erase(["lead_1"])
+        with pytest.raises(ColumnsReplacedError, match="ask again"):
+            relations.query("SELECT count(*) FROM lead_events")
+
+    asked, real, erased = analysis("frequency"), ColumnEngine.run, []
+
+    def slow(self: ColumnEngine, *more: object) -> object:
+        if not erased:
+            erased.append(store.erase(["lead_2"]))
+        return real(self, *more)  # type: ignore[arg-type]
+
+    ColumnEngine.run = slow  # type: ignore[assignment,method-assign]
+    try:
+        found = answer(store, asked, asked.options())
+    finally:
+        ColumnEngine.run = real  # type: ignore[method-assign]
+    assert found.sample["events"] == 1
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_one_sentence(store: EmbeddedStore, upkeep: Upkeep) -> None:
+    store.append([], [an_event(1)])
+    folder_of(store.path).write_text("a file")
+    with pytest.raises(SourceError, match=r"columns in .* cannot be written"):
+        upkeep.copy()
+    assert events_of(store) == (1, "RowEngine")
+
+
+def test_a_store_of_the_time_before_columns_is_read_by_its_rows(store: EmbeddedStore, tmp_path: Path) -> None:
+    store.append([], [an_event(1)])
+    with store.writing() as connection:
+        for kind, name in connection.execute(
+            "SELECT type, name FROM sqlite_master WHERE sql LIKE '%column_changes%' OR sql LIKE '%column_files%'"
+        ).fetchall():
+            if kind == "trigger":
+                connection.execute(f"DROP TRIGGER {name}")
+        connection.execute("DROP TABLE column_files")
+        connection.execute("DROP TABLE column_changes")
+        connection.execute("DELETE FROM counters WHERE name = 'watched'")
+        connection.execute("PRAGMA user_version = 2")
+    store.close()
+    old = EmbeddedStore.open(tmp_path / "store.db")
+    assert events_of(old) == (1, "RowEngine")
+    old.close()
+    new = EmbeddedStore.open(tmp_path / "store.db", write=True)
+    new.append([], [an_event(2)])
+    Upkeep(new).copy()
+    assert events_of(new) == (2, "ColumnEngine")
+    new.close()
