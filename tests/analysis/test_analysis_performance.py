@@ -7,13 +7,16 @@ from collections import defaultdict
 
 import pytest
 from drawn import BEGAN, MS, merged, records, sources_example, word
-from traffic import DAY, Traffic
+from in_duckdb import InDuckDB
+from small import on_engines
+from traffic import DAY, MONDAY, Traffic
 
 import leadtrace
-from leadtrace.analysis.performance import FlowTime, Improvable, PathPart, Resources, StepTime
+from leadtrace.analysis.performance import FlowTime, Improvable, PathPart, Resources, Slowest, StepTime, Waited
 from leadtrace.reading import Reader
 from leadtrace.store.embedded import EmbeddedStore
 from leadtrace.store.interface import Found
+from leadtrace.store.relations.interface import Relations
 
 
 def rank(values: list[float], share: float) -> float:
@@ -51,7 +54,7 @@ def test_durations_of_flows_are_those_that_pandas_finds(reader: Reader, traffic:
         assert one.runs == len(took)
         assert (one.p50_ms, one.p90_ms) == (rank(took, 0.5), rank(took, 0.9))
         assert (one.p95_ms, one.p99_ms, one.max_ms) == (rank(took, 0.95), rank(took, 0.99), max(took))
-        assert one.mean_ms == pytest.approx(sum(took) / len(took))
+        assert one.mean_ms == pytest.approx(sum(took) / len(took), abs=0.001)
         assert (one.baseline_runs, one.baseline_p50_ms) == (len(everyone), rank(everyone, 0.5))
         assert one.fast is not None
         assert one.slow is not None
@@ -160,6 +163,23 @@ def test_the_sources_example_by_the_report(stored) -> None:
     assert what_if.rows[0].faster == pytest.approx(0.4167, abs=1e-4)
 
 
+def test_the_slowest_runs_are_told_with_what_each_waited_for(stored) -> None:
+    several = [
+        records(
+            word(
+                "flow", "F", 0, 100 + n, word("delivery", "deliver to A", 10, 90 + n, word("attempt", "POST", 20, 80))
+            ),
+            lead=f"l{n}",
+            run=f"r{n}",
+            trace=n + 1,
+        )
+        for n in range(8)
+    ]
+    found = stored(merged(*several)).report("performance").of(Slowest)
+    assert [(one.lead_id, one.duration_ms) for one in found] == [(f"l{n}", 100 + n) for n in (7, 6, 5, 4, 3)]
+    assert found[0].waited == (Waited("F", 0, 10), Waited("deliver to A", 10, 87), Waited("F", 97, 10))
+
+
 def test_runs_that_failed_or_are_open_are_counted_apart(stored) -> None:
     def flow(number: int, end: tuple[str, str] | None, ended: float | None = 100) -> Found:
         return records(word("flow", "F", 0, ended, end=end), lead=f"l{number}", run=f"r{number}", trace=number + 1)
@@ -210,3 +230,19 @@ def test_a_window_cuts_runs_by_their_end(stored) -> None:
     since, until = BEGAN + 10_000 * MS, BEGAN + 31_200 * MS
     found = stored(several).report("performance", since_ns=since, until_ns=until)
     assert (found.sample["completed_runs"], found.sample["runs_read_whole"]) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("performance", {"sample": 5}),
+        ("performance", {"sample": 5, "flow": "Auto Insurance", "since_ns": MONDAY + 3 * DAY}),
+        ("what-if", {"sample": 5, "cache": ("credit score",), "version": "2"}),
+        ("lint", {"sample": 3}),
+        ("compare", {"a": "outcome=rejected,source=google", "b": "buyer=Acme,since=2026-09-29", "sample": 5}),
+        ("compare", {"a": "host=worker-3", "b": "error=ValueError", "sample": 5}),
+        ("surroundings", {"fingerprint": ("credit-timeout", "parse-spring"), "flow": ("Home Insurance",)}),
+    ],
+)
+def test_both_engines_say_the_same(engines: tuple[Relations, InDuckDB], name: str, options: dict) -> None:
+    assert on_engines(name, engines, **options).sample.counts

@@ -46,7 +46,13 @@ Performance example  1 run: p50 1.20 s, p90 1.20 s, p95 1.20 s, p99 1.20 s, at m
   most improvable
     cache Enhancement 1                                            300 ms  25.0% faster
     cache Enhancement 2                                            200 ms  16.7% faster
-    run Enhancement 1 and Enhancement 2 in parallel                200 ms  16.7% faster"""
+    run Enhancement 1 and Enhancement 2 in parallel                200 ms  16.7% faster
+  the slowest run, 1.20 s: leadtrace lead lead_A
+    Source validation   █████                                                        100 ms
+    Enhancement 1            ██████████████                                          300 ms
+    Enhancement 2                          ██████████                                200 ms
+    Routing                                          ██                               50 ms
+    deliver to Premier                                 ███████████████████████████   550 ms"""
     )
 
 

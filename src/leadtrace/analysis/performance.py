@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from leadtrace.analysis.critical_path import critical_path, self_time_ns
@@ -11,11 +11,12 @@ from leadtrace.analysis.improvable import tried
 from leadtrace.analysis.model import LEAST, Rate, Report, Row, Sample, Window
 from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.registry import Analysis
-from leadtrace.analysis.sampled import runs_drawn
+from leadtrace.analysis.sampled import SampledRuns, runs_drawn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from leadtrace.analysis.passages import Passage
-    from leadtrace.analysis.sampled import SampledRuns
     from leadtrace.store.relations.interface import Relations
 
 __all__ = [
@@ -25,7 +26,9 @@ __all__ = [
     "PathPart",
     "PerformanceOptions",
     "Resources",
+    "Slowest",
     "StepTime",
+    "Waited",
     "performance",
 ]
 
@@ -33,8 +36,9 @@ HEALTHY_MS: Final = 1_000.0
 CRISIS_MS: Final = 10_000.0
 _DAY_NS: Final = 86_400 * 10**9
 
-# Durations by nearest rank, in integers: the smallest rank that is at least that share of all. The baseline is of the flow,
-# whatever its version: a new one is to be measured against the old.
+# Means are made in Python of whole microseconds: doubles add up to another sum in another order. Durations by nearest rank:
+# the smallest rank that at least that share does not exceed, in integers. The baseline is of the flow, whatever its version: a
+# new one is to be measured against the old.
 _FLOWS: Final = """
 WITH runs AS (
   SELECT flow_name, flow_version, duration_ms, outcome,
@@ -68,7 +72,7 @@ SELECT r.flow_name, r.flow_version, count(*),
   min(CASE WHEN r.place * 100 >= r.of * 90 THEN r.duration_ms END),
   min(CASE WHEN r.place * 100 >= r.of * 95 THEN r.duration_ms END),
   min(CASE WHEN r.place * 100 >= r.of * 99 THEN r.duration_ms END),
-  avg(r.duration_ms), max(r.duration_ms),
+  sum(CAST(round(r.duration_ms * 1000) AS BIGINT)), max(r.duration_ms),
   coalesce(max(b.runs), 0), max(b.p50), max(b.p95),
   sum(CASE WHEN r.duration_ms <= b.p50 THEN 1 ELSE 0 END),
   sum(CASE WHEN r.duration_ms > b.p95 THEN 1 ELSE 0 END),
@@ -87,6 +91,14 @@ SELECT
 FROM lead_runs
 WHERE coalesce(end_ns, start_ns) >= $since AND ($until = 0 OR coalesce(end_ns, start_ns) < $until)
   AND ($flow = '' OR flow_name = $flow)"""
+
+_SLOWEST: Final = """
+SELECT tenant, lead_id, run_id
+FROM lead_runs
+WHERE end_ns >= $since AND ($until = 0 OR end_ns < $until) AND ($flow = '' OR flow_name = $flow)
+  AND lead_id <> '' AND duration_ms IS NOT NULL AND outcome NOT IN ('', 'failed', 'cancelled', 'interrupted')
+ORDER BY duration_ms DESC, run_id
+LIMIT $size"""
 
 _STEPS: Final = """
 WITH ended AS (
@@ -108,10 +120,10 @@ SELECT flow_name, flow_version, word, step, count(*),
   sum(CASE WHEN kind IN ('failure', 'attempt_failure') THEN 1 ELSE 0 END),
   min(CASE WHEN place * 100 >= of * 50 THEN duration_ms END),
   min(CASE WHEN place * 100 >= of * 95 THEN duration_ms END),
-  avg(duration_ms), max(duration_ms)
+  sum(CAST(round(duration_ms * 1000) AS BIGINT)), max(duration_ms)
 FROM ranked
 GROUP BY flow_name, flow_version, word, step
-ORDER BY flow_name, flow_version, avg(duration_ms) * count(*) DESC, word, step"""
+ORDER BY flow_name, flow_version, sum(CAST(round(duration_ms * 1000) AS BIGINT)) DESC, word, step"""
 
 _RESOURCES: Final = """
 WITH ended AS (
@@ -125,8 +137,8 @@ SELECT flow_name, flow_version, count(*),
   min(CASE WHEN place * 100 >= of * 50 THEN cpu_ms END),
   min(CASE WHEN place * 100 >= of * 95 THEN cpu_ms END),
   sum(CASE WHEN concurrent_flows = 1 THEN 1 ELSE 0 END),
-  avg(CASE WHEN concurrent_flows = 1 THEN cpu_ms END),
-  max(peak_memory_bytes), avg(concurrent_flows), max(concurrent_flows)
+  sum(CASE WHEN concurrent_flows = 1 THEN CAST(round(cpu_ms * 1000) AS BIGINT) END),
+  max(peak_memory_bytes), sum(concurrent_flows), count(concurrent_flows), max(concurrent_flows)
 FROM ended
 GROUP BY flow_name, flow_version
 ORDER BY flow_name, flow_version"""
@@ -135,7 +147,7 @@ ORDER BY flow_name, flow_version"""
 @dataclass(slots=True, frozen=True, kw_only=True)
 class PerformanceOptions(Options):
     flow: str = option("", "Only runs of the flow of this name.")
-    sample: int = option(300, "How many runs are read whole, for the critical path and what would help; 0: all.")
+    sample: int = option(200, "How many runs are read whole, for the critical path and what would help; 0: all.")
     baseline_days: float = option(28.0, "How long before the window the flow's own baseline begins.")
     healthy_ms: float = option(HEALTHY_MS, "The absolute limit below which a run is healthy.")
     crisis_ms: float = option(CRISIS_MS, "The absolute limit above which a run is in crisis.")
@@ -210,6 +222,30 @@ class PathPart(Row):
 
 
 @dataclass(slots=True, frozen=True)
+class Waited:
+    """A stretch of one run's critical path."""
+
+    name: str
+    after_ms: float
+    """From the run's begin."""
+    ms: float
+
+
+@dataclass(slots=True, frozen=True)
+class Slowest(Row):
+    """One of the runs that took longest, with what it waited for."""
+
+    section: ClassVar[str] = "slowest"
+    flow: str
+    version: str
+    lead_id: str
+    run_id: str
+    duration_ms: float
+    waited: tuple[Waited, ...]
+    """Its critical path in order, tries and foreign spans as part of their word."""
+
+
+@dataclass(slots=True, frozen=True)
 class Improvable(Row):
     """One change that would have made the recorded runs faster; `what-if` tells its assumptions."""
 
@@ -260,8 +296,12 @@ def performance(relations: Relations, options: PerformanceOptions) -> Report[Row
     ((failed, cancelled, interrupted, open_),) = relations.query(_OTHERS, given)
     sampled = runs_drawn(relations, options.sample, options.now_ns, options.flow)
     parts, changes, looked_at, notes = _looked_into(sampled)
+    slowest = SampledRuns(
+        relations, _drawn(relations.query(_SLOWEST, given | {"size": _MOST_SLOW})), 0, 0, options.now_ns
+    )
+    slow = sorted(map(_slow, slowest), key=lambda one: (-one.duration_ms, one.run_id))
     rows: list[Row] = []
-    for several in (flows, parts, changes, steps, resources):
+    for several in (flows, parts, changes, slow, steps, resources):
         rows += several[: options.limit] if options.limit else several
     counts = {
         "completed_runs": sum(one.runs for one in flows),
@@ -278,12 +318,31 @@ def performance(relations: Relations, options: PerformanceOptions) -> Report[Row
         Sample(counts),
         tuple(rows),
         (*_notes(options, flows, bool(part.since_ns)), *notes),
-        tuple(sampled.incomplete),
+        tuple(dict.fromkeys((*sampled.incomplete, *slowest.incomplete))),
     )
 
 
+_MOST_SLOW: Final = 5
+
+
+def _drawn(rows: Iterable[tuple[Any, ...]]) -> list[tuple[str, str, str]]:
+    return [(str(tenant), str(lead), str(run)) for tenant, lead, run in rows]
+
+
+def _slow(passage: Passage) -> Slowest:
+    waited: list[Waited] = []
+    for stretch in critical_path(passage.root):
+        name = stretch.piece.home.name
+        if waited and waited[-1].name == name:
+            waited[-1] = replace(waited[-1], ms=waited[-1].ms + stretch.ms)
+        else:
+            waited.append(Waited(name, (stretch.began_ns - passage.root.began_ns) / 1e6, stretch.ms))
+    run = passage.run
+    return Slowest(run.name, run.version, passage.lead_id, run.run_id, passage.duration_ms, tuple(waited))
+
+
 def _flow_time(row: tuple[Any, ...]) -> FlowTime:
-    flow, version, runs, p50, p90, p95, p99, mean, most, base_runs, base_p50, base_p95, fast, slow, healthy, crisis = (
+    flow, version, runs, p50, p90, p95, p99, total, most, base_runs, base_p50, base_p95, fast, slow, healthy, crisis = (
         row
     )
     known = base_runs >= LEAST
@@ -299,7 +358,7 @@ def _flow_time(row: tuple[Any, ...]) -> FlowTime:
         p90,
         p95,
         p99,
-        mean,
+        _mean_ms(total, runs),
         most,
         base_runs,
         base_p50,
@@ -313,13 +372,28 @@ def _flow_time(row: tuple[Any, ...]) -> FlowTime:
 
 
 def _step_time(row: tuple[Any, ...]) -> StepTime:
-    flow, version, word, name, calls, failed, p50, p95, mean, most = row
-    return StepTime(flow, version, word, name, calls, int(failed), p50, p95, mean, most)
+    flow, version, word, name, calls, failed, p50, p95, total, most = row
+    return StepTime(flow, version, word, name, calls, int(failed), p50, p95, _mean_ms(total, calls), most)
+
+
+def _mean_ms(total_us: int, of: int) -> float:
+    return int(total_us) / of / 1000
 
 
 def _resources(row: tuple[Any, ...]) -> Resources:
-    flow, version, runs, p50, p95, alone, cpu_alone, memory, concurrent, most = row
-    return Resources(flow, version, runs, p50, p95, int(alone or 0), cpu_alone, memory, concurrent, most)
+    flow, version, runs, p50, p95, alone, alone_us, memory, concurrent, told, most = row
+    return Resources(
+        flow,
+        version,
+        runs,
+        p50,
+        p95,
+        int(alone or 0),
+        _mean_ms(alone_us, alone) if alone else None,
+        memory,
+        int(concurrent) / told if told else None,
+        most,
+    )
 
 
 @dataclass(slots=True)
@@ -452,8 +526,8 @@ PERFORMANCE: Final = Analysis(
     "performance",
     performance,
     PerformanceOptions,
-    (FlowTime, PathPart, Improvable, StepTime, Resources),
+    (FlowTime, PathPart, Improvable, Slowest, StepTime, Resources),
     hidden=("max_ms",),
     picture="leadtrace.analysis.performance_picture:draw_performance",
-    pictured=(FlowTime, PathPart, Improvable),
+    pictured=(FlowTime, PathPart, Improvable, Slowest),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from leadtrace.analysis.performance import FlowTime, Improvable, PathPart
+from leadtrace.analysis.performance import FlowTime, Improvable, PathPart, Slowest
 from leadtrace.analysis.what_if import Duration, Effect
 from leadtrace.query.printable import cut, duration, plain, width_of
 
@@ -55,6 +55,29 @@ def draw_performance(report: Report[Any], width: int) -> Iterator[Line]:
                     (f"{duration(change.saved_ms):>9}", "took"),
                     (f"  {change.faster:.1%} faster", "good"),
                 ]
+
+        slow = next((one for one in report.of(Slowest) if (one.flow, one.version) == key), None)
+        if slow:
+            yield from _one_run(slow, width)
+
+
+def _one_run(run: Slowest, width: int) -> Iterator[Line]:
+    """One run's critical path: what it waited for, each where in its time."""
+    yield [(f"  the slowest run, {duration(run.duration_ms)}: leadtrace lead {plain(run.lead_id)}", "faint")]
+    shown = [one for one in run.waited if one.ms >= run.duration_ms / 200]
+    column = min(max((width_of(plain(one.name)) for one in shown), default=0), _NAME)
+    room = max(width - column - 24, 10)
+    for one in shown:
+        name = cut(plain(one.name), column)
+        before = round(one.after_ms / run.duration_ms * room)
+        length = max(round((one.after_ms + one.ms) / run.duration_ms * room) - before, 1)
+        yield [
+            (f"    {name}{' ' * (column - width_of(name))}  ", "title"),
+            (" " * before, ""),
+            ("█" * length, "event"),
+            (" " * max(room - before - length, 0), ""),
+            (f"{duration(one.ms):>9}", "took"),
+        ]
 
 
 def _name(flow: str, version: str) -> str:
