@@ -41,6 +41,10 @@ REPORTS: Final[Mapping[str, tuple[str, str]]] = {
         "Revenue, cost and margin per currency, as of a date; how deliveries ended.",
     ),
     "capacity": ("leadtrace.analysis.capacity:CAPACITY", "Volume against capacity, and when a limit will be met."),
+    "outbound": (
+        "leadtrace.analysis.outbound:OUTBOUND",
+        "Cold outbound: sends, limits and rests by sender, health, pools, reassignments.",
+    ),
     "series": ("leadtrace.analysis.series:SERIES", "What happened over time, by what names it: the figures of alerts."),
 }
 """Where each analysis is and what it answers: told here, so that listing them imports none."""

@@ -1,0 +1,1 @@
+"""A small delivery engine for cold outreach: pools of senders, caps, rests, pins, variants of texts, replies."""
