@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the real Jaeger, OpenTelemetry Collector and Prometheus from the lock files in tests/e2e/servers, once, into a cache
+# Builds the real Jaeger, OpenTelemetry Collector, Prometheus and Alertmanager (with promtool and amtool) from the lock files in tests/e2e/servers, once, into a cache
 # outside the tree, and prints the folder that holds the programs. What is there already is reused: a program's name has a
 # hash of its lock files in it, so a changed lock file builds anew and an old build is never mistaken for a new one.
 set -euo pipefail
@@ -20,6 +20,18 @@ build_prometheus() {
   (cd "$locks/prometheus" && GOFLAGS=-mod=readonly go build -trimpath -ldflags='-s -w' -o "$1" github.com/prometheus/prometheus/cmd/prometheus)
 }
 
+build_promtool() {
+  (cd "$locks/promtool" && GOFLAGS=-mod=readonly go build -trimpath -ldflags='-s -w' -o "$1" github.com/prometheus/prometheus/cmd/promtool)
+}
+
+build_alertmanager() {
+  (cd "$locks/alertmanager" && GOFLAGS=-mod=readonly go build -trimpath -ldflags='-s -w' -o "$1" github.com/prometheus/alertmanager/cmd/alertmanager)
+}
+
+build_amtool() {
+  (cd "$locks/alertmanager" && GOFLAGS=-mod=readonly go build -trimpath -ldflags='-s -w' -o "$1" github.com/prometheus/alertmanager/cmd/amtool)
+}
+
 build_otelcol() {
   local work
   work=$(mktemp -d)
@@ -35,8 +47,10 @@ build_otelcol() {
 mkdir -p "$cache"
 exec 9>"$cache/.lock"
 flock 9   # two runs at once build one after the other; the second finds what the first made
-for server in jaeger otelcol prometheus; do
-  key=$(cat "$locks/$server"/* | sha256sum | cut -c1-12)
+for server in jaeger otelcol prometheus promtool alertmanager amtool; do
+  folder=$server
+  [ "$server" = amtool ] && folder=alertmanager   # one lock for both
+  key=$(cat "$locks/$folder"/* | sha256sum | cut -c1-12)
   target="$cache/$server-$key"
   if [ ! -x "$target" ]; then
     say "building $server (minutes on a first run) …"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from leadtrace.cli.alerts_export import export
 from leadtrace.cli.alerts_history import ack, checks, list_, show, silence
 from leadtrace.cli.options import Moment, echo_json, reading_options, say
 from leadtrace.cli.watching import RULES, load_rules
@@ -23,7 +24,7 @@ def alerts() -> None:
     """Rules that say when leads are missing or work goes wrong: check them, try them; what fired, who has it in hand."""
 
 
-for _command in (list_, show, ack, silence, checks):
+for _command in (list_, show, ack, silence, checks, export):
     alerts.add_command(_command)
 
 
