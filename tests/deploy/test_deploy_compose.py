@@ -66,6 +66,14 @@ def test_prometheuss_version_is_the_one_that_the_tests_build() -> None:
     assert SERVICES["prometheus"]["image"] == f"prom/prometheus:{tag}"
 
 
+def test_alertmanagers_version_is_the_one_that_the_tests_build() -> None:
+    locked = re.search(
+        r"github\.com/prometheus/alertmanager (v[\d.]+)", (LOCKS / "alertmanager" / "go.mod").read_text()
+    )
+    assert locked
+    assert SERVICES["alertmanager"]["image"] == f"prom/alertmanager:{locked[1]}"
+
+
 def test_the_collector_has_every_component_that_its_configuration_names() -> None:
     """…in the build that the tests run; the contrib image has them all."""
     config = yaml.safe_load((ROOT / "collector-config.yaml").read_text())
@@ -87,6 +95,8 @@ def test_the_collector_has_every_component_that_its_configuration_names() -> Non
         ("jaeger", "/etc/jaeger/jaeger.yaml", "deploy/jaeger.yaml"),
         ("prometheus", "/etc/prometheus/prometheus.yml", "deploy/prometheus.yml"),
         ("prometheus", "/etc/prometheus/targets.yml", "deploy/targets.yml"),
+        ("prometheus", "/etc/prometheus/alertmanagers.yml", "deploy/alertmanagers.yml"),
+        ("alertmanager", "/etc/alertmanager/alertmanager.yml", "deploy/alertmanager.yml"),
     ],
 )
 def test_the_files_that_the_end_to_end_tests_run_are_mounted_and_used(service: str, inside: str, file: str) -> None:
@@ -165,11 +175,26 @@ def test_the_collectors_health_is_asked_from_beside_it() -> None:
 
 
 def test_what_is_kept_lies_in_named_volumes() -> None:
-    assert set(COMPOSE["volumes"]) == {"collector-queues", "jaeger-data", "leadtrace-store", "prometheus-data"}
+    assert set(COMPOSE["volumes"]) == {
+        "alertmanager-data",
+        "collector-queues",
+        "jaeger-data",
+        "leadtrace-store",
+        "prometheus-data",
+    }
     assert mounts("collector")[SERVICES["collector"]["environment"]["COLLECTOR_STORAGE"]] == "collector-queues"
     assert mounts("jaeger")[SERVICES["jaeger"]["environment"]["JAEGER_DATA"]] == "jaeger-data"
     assert mounts("leadtrace")["/var/lib/leadtrace"] == "leadtrace-store"
     assert mounts("prometheus")["/prometheus"] == "prometheus-data"
+    assert mounts("alertmanager")["/alertmanager"] == "alertmanager-data"
+
+
+def test_prometheus_finds_alertmanager_and_the_folder_of_rules() -> None:
+    (where,) = yaml.safe_load((ROOT / "deploy" / "alertmanagers.yml").read_text())[0]["targets"]
+    assert where == "alertmanager:9093"
+    assert "127.0.0.1:9093:9093" in SERVICES["alertmanager"]["ports"]
+    assert mounts("prometheus")["/etc/prometheus/rules"] == "./deploy/rules"
+    assert yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())["rule_files"] == ["rules/*.yml"]
 
 
 def test_one_shot_services_are_waited_for_by_a_running_one() -> None:

@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def built() -> None:
     """Fails, rather than skips, where the programs are missing: an end-to-end run that ran nothing is no run."""
-    for name in ("jaeger", "otelcol", "prometheus"):
+    for name in ("jaeger", "otelcol", "prometheus", "promtool", "alertmanager", "amtool"):
         if not (programs() / name).exists():
             pytest.fail(f"{programs() / name} is not there: run scripts/real-servers.sh (or `make e2e`)", pytrace=False)
 

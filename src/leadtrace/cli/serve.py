@@ -6,11 +6,16 @@ import asyncio
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from leadtrace.cli.options import Length
 from leadtrace.errors import LeadtraceError, SettingsError, SourceError
+
+if TYPE_CHECKING:
+    from leadtrace.alerts.rules import Rules
+    from leadtrace.settings import Settings
 
 __all__ = ["serve"]
 
@@ -32,6 +37,12 @@ _UNGUARDED = (
 )
 @click.option("--keep", type=Length(), metavar="LENGTH", help="Remove what was last touched longer ago: 90d.")
 @click.option("--no-columns", is_flag=True, help="Do not keep columns beside the store, for reports over weeks.")
+@click.option(
+    "--rules",
+    "rules_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Rules of alerts, whose declared groups /metrics then names.",
+)
 def serve(
     host: str,
     grpc_port: int,
@@ -40,6 +51,7 @@ def serve(
     token_file: Path | None,
     keep: float | None,
     no_columns: bool,
+    rules_file: Path | None,
 ) -> None:
     """Receive OTLP over gRPC and HTTP into the embedded store, and answer readers.
 
@@ -57,12 +69,18 @@ def serve(
         from leadtrace.cli.keeping import Keeping
         from leadtrace.cli.serving import serve_until_stopped
 
-        asyncio.run(
-            serve_until_stopped(host, grpc_port, http_port, settings.store, token, Keeping(not no_columns, keep))
-        )
+        rules = _read_rules(rules_file, settings) if rules_file else None
+        keeping = Keeping(not no_columns, keep)
+        asyncio.run(serve_until_stopped(host, grpc_port, http_port, settings.store, token, keeping, rules))
     except LeadtraceError as cause:
         click.echo(f"leadtrace serve: {cause}", err=True)
         sys.exit(3 if isinstance(cause, SourceError) else 2)
+
+
+def _read_rules(file: Path, settings: Settings) -> Rules:
+    from leadtrace.cli.watching import load_rules
+
+    return load_rules(file, settings)
 
 
 def _read_token(file: Path) -> str:

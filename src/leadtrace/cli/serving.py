@@ -8,6 +8,7 @@ import gc
 import logging
 import signal
 import socket
+import time
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from leadtrace.alerts.rules import Rules
     from leadtrace.cli.keeping import Keeping
 
 __all__ = ["serve_until_stopped"]
@@ -51,9 +53,9 @@ class _HttpServer(uvicorn.Server):
 
 
 async def serve_until_stopped(
-    host: str, grpc_port: int, http_port: int, path: Path, token: str, keeping: Keeping
+    host: str, grpc_port: int, http_port: int, path: Path, token: str, keeping: Keeping, rules: Rules | None = None
 ) -> None:
-    """Serve until SIGTERM or SIGINT; prints one line with the addresses when ready.
+    """Serve until SIGTERM or SIGINT; prints one line with the addresses when ready. The groups of `rules` are at /metrics.
 
     Raises SourceError where the store cannot be opened, SettingsError where a port cannot be had.
     """
@@ -70,7 +72,7 @@ async def serve_until_stopped(
     store = EmbeddedStore.open(path, write=True)
     try:
         intake = Intake(store)
-        app = web_app(store, lambda: prometheus(intake, store.size()), [*otlp_routes(intake), erase_route(store)])
+        app = web_app(store, lambda: _metrics(intake, store, rules), [*otlp_routes(intake), erase_route(store)])
         config = uvicorn.Config(
             Guard(app, host, token, intake.refuse),
             http=Connection,
@@ -107,6 +109,15 @@ async def serve_until_stopped(
     finally:
         store.close()
         listening.close()
+
+
+def _metrics(intake: Intake, store: EmbeddedStore, rules: Rules | None) -> str:
+    found = prometheus(intake, store.size())
+    if rules is None:
+        return found
+    from leadtrace.alerts.metrics import declared_lines
+
+    return found + "".join(f"{line}\n" for line in declared_lines(rules, time.time_ns()))
 
 
 def _address(host: str, port: int) -> str:
