@@ -130,6 +130,21 @@ def test_a_sample_is_stated_and_is_the_same_when_asked_again(reader: Reader) -> 
     assert any("too few to say what usually is the bottleneck" in note for note in one.notes)
 
 
+def test_memory_is_bounded_and_the_answer_the_same_where_everything_fits(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More runs than are kept: parts are counted over all of them, remedies tried on those kept, what-if reads them twice."""
+    asked = {"cache": ("credit score",), "without": ("geo lookup",), "sample": 40}
+    whole, changed = reader.report("performance", sample=40), reader.report("what-if", **asked)
+    monkeypatch.setattr("leadtrace.analysis.performance._KEPT", 3)
+    monkeypatch.setattr("leadtrace.analysis.what_if._KEPT", 3)
+    few = reader.report("performance", sample=40)
+    assert few.of(PathPart) == whole.of(PathPart)
+    assert {one.runs_changed.denominator for one in few.of(Improvable)} == {3}
+    assert any("tried on 3 runs of each flow version at most" in one for one in few.notes)
+    assert reader.report("what-if", **asked) == changed
+
+
 def test_bands_are_of_the_time_before_the_window(reader: Reader, traffic: Traffic) -> None:
     since = traffic.since_ns + 4 * DAY
     frame = traffic.frame()

@@ -11,7 +11,7 @@ from leadtrace.analysis.improvable import tried
 from leadtrace.analysis.model import LEAST, Rate, Report, Row, Sample, Window
 from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.registry import Analysis
-from leadtrace.analysis.sampled import SampledRuns, runs_drawn
+from leadtrace.analysis.sampled import COMPLETED, SampledRuns, runs_drawn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -405,19 +405,24 @@ class _Part:
     runs: int = 0
 
 
+_KEPT: Final = 1_000
+
+
 @dataclass(slots=True)
 class _Looked:
     """The runs of one flow version that were read whole."""
 
-    passages: list[Passage] = field(default_factory=list)
+    runs: int = 0
+    total_ns: int = 0
+    kept: list[Passage] = field(default_factory=list)
+    """Those on which remedies are tried: no more than memory has room for, however many are looked at."""
     parts: dict[tuple[str, str], _Part] = field(default_factory=lambda: defaultdict(_Part))
 
-    @property
-    def total_ns(self) -> int:
-        return sum(one.root.length_ns for one in self.passages)
-
     def add(self, passage: Passage) -> None:
-        self.passages.append(passage)
+        self.runs += 1
+        self.total_ns += passage.root.length_ns
+        if len(self.kept) < _KEPT:
+            self.kept.append(passage)
         met = set()
         for stretch in critical_path(passage.root):
             home = stretch.piece.home
@@ -434,7 +439,7 @@ def _looked_into(sampled: SampledRuns) -> tuple[list[PathPart], list[Improvable]
     flows: dict[tuple[str, str], _Looked] = {}
     unfinished = shifted = looked_at = 0
     for passage in sampled:
-        if passage.run.ended_by not in _COMPLETED:
+        if passage.run.ended_by not in COMPLETED:
             continue
         looked_at += 1
         flows.setdefault((passage.run.name, passage.run.version), _Looked()).add(passage)
@@ -454,6 +459,12 @@ def _looked_into(sampled: SampledRuns) -> tuple[list[PathPart], list[Improvable]
         notes.append(
             f"In {shifted} of these runs a clock is off; calls into other services were put in the middle of their caller."
         )
+    if any(one.runs > len(one.kept) for one in flows.values()):
+        notes.append(f"What would help was tried on {_KEPT:,} runs of each flow version at most.")
+    if sampled.unknown:
+        notes.append(
+            f"{sampled.unknown} of the runs drawn are not told as ended on their lead's timeline and were left out."
+        )
     if sampled.without_lead:
         notes.append(f"{sampled.without_lead} runs name no lead and are not among those read whole.")
     if looked_at and looked_at < LEAST:
@@ -461,12 +472,8 @@ def _looked_into(sampled: SampledRuns) -> tuple[list[PathPart], list[Improvable]
     return parts, changes, looked_at, notes
 
 
-_COMPLETED = ("flow.completed", "")
-"""The events that end a run which came to its end by itself; '' where the last of what it handed over ended it."""
-
-
 def _parts(flow: str, version: str, looked: _Looked) -> list[PathPart]:
-    runs, total = len(looked.passages), looked.total_ns
+    runs, total = looked.runs, looked.total_ns
     ranked = sorted(looked.parts.items(), key=lambda one: (-one[1].path_ns, one[0]))
     return [
         PathPart(
@@ -486,7 +493,7 @@ def _parts(flow: str, version: str, looked: _Looked) -> list[PathPart]:
 
 
 def _changes(flow: str, version: str, looked: _Looked) -> list[Improvable]:
-    runs = len(looked.passages)
+    runs = len(looked.kept)
     return [
         Improvable(
             flow,
@@ -494,9 +501,9 @@ def _changes(flow: str, version: str, looked: _Looked) -> list[Improvable]:
             str(one.change),
             (one.before_ns - one.after_ns) / runs / 1e6,
             one.faster,
-            Rate(one.runs_changed, runs, "runs read whole", 1),
+            Rate(one.runs_changed, runs, "runs that it was tried on", 1),
         )
-        for one in tried(looked.passages)
+        for one in tried(looked.kept)
     ]
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from leadtrace.store.interface import Found, LeadRow
     from leadtrace.store.relations.interface import Relations
 
-__all__ = ["Drawn", "SampledRuns", "draw_leads", "runs_drawn", "stories_of"]
+__all__ = ["COMPLETED", "Drawn", "SampledRuns", "draw_leads", "leads_in", "runs_drawn", "stories_of"]
 
 # The end of an id, not its begin: the ids of many makers begin alike, or with the time.
 _RUNS: Final = """
@@ -40,6 +40,10 @@ SELECT coalesce(sum(CASE WHEN lead_id <> '' AND end_ns IS NOT NULL THEN 1 ELSE 0
 FROM lead_runs
 WHERE ($flow = '' OR flow_name = $flow) AND ($version = '' OR flow_version = $version)
   AND ($since = 0 OR end_ns >= $since) AND ($until = 0 OR end_ns < $until)"""
+
+
+COMPLETED: Final = ("flow.completed", "")
+"""The events that end a run which came to its end by itself; '' where the last of what it handed over ended it."""
 
 
 @dataclass(slots=True)
@@ -59,6 +63,7 @@ class SampledRuns:
     incomplete: dict[str, None] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Passage]:
+        self.unknown = 0
         wanted: dict[tuple[str, str], set[str]] = {}
         for tenant, lead_id, run_id in self.drawn:
             wanted.setdefault((lead_id, tenant), set()).add(run_id)

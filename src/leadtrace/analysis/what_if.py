@@ -6,6 +6,7 @@ leadtrace report what-if --cache "Phone Intelligence" --parallel "Identity,Addre
 from __future__ import annotations
 
 import re
+from array import array
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -13,19 +14,19 @@ from difflib import get_close_matches
 from statistics import fmean
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from leadtrace.analysis.improvable import hit_times
 from leadtrace.analysis.intervals import difference_of_means, nearest_rank
 from leadtrace.analysis.model import LEAST, Rate, Report, Row, Sample, Window, major
 from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.recomputed import Cached, Change, InParallel, LeftOut, TimedOut, recompute
 from leadtrace.analysis.registry import Analysis
-from leadtrace.analysis.sampled import runs_drawn
+from leadtrace.analysis.sampled import COMPLETED, runs_drawn
 from leadtrace.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from leadtrace.analysis.passages import Passage
+    from leadtrace.analysis.sampled import SampledRuns
     from leadtrace.store.relations.interface import Relations
 
 __all__ = [
@@ -104,25 +105,54 @@ def what_if(relations: Relations, options: WhatIfOptions) -> Report[Row]:
     changes = changes_of(options)
     part = relations.part
     sampled = runs_drawn(relations, options.sample, options.now_ns, options.flow, options.version)
-    passages = [one for one in sampled if one.run.ended_by in ("flow.completed", "")]
-    rows, notes = recomputed_runs(passages, changes)
+    runs = _Completed(sampled)
+    rows, notes = recomputed_runs(runs, changes)
     return Report(
         WHAT_IF.name,
         Window(part.since_ns, part.until_ns),
-        Sample({"runs": len(passages), "runs_in_window": sampled.of}),
+        Sample({"runs": runs.count, "runs_in_window": sampled.of}),
         tuple(rows),
         (
-            f"Worked out on {sampled.text}; {len(passages)} of these were completed.",
+            f"Worked out on {sampled.text}; {runs.count} of these were completed.",
             *notes,
         ),
         tuple(sampled.incomplete),
     )
 
 
-def recomputed_runs(passages: Sequence[Passage], changes: Sequence[Change]) -> tuple[list[Row], list[str]]:
-    """The rows and the assumptions for these runs. Raises `SettingsError` for a name that none of them has."""
-    _check_names(passages, changes)
-    changes = [_with_hit_time(one, passages) for one in changes]
+_KEPT: Final = 2_000
+"""Runs that are kept in memory; of more, each is read twice."""
+
+
+@dataclass(slots=True)
+class _Completed:
+    """The completed runs among those drawn, as often as they are gone through."""
+
+    sampled: SampledRuns
+    count: int = 0
+    kept: list[Passage] | None = None
+
+    def __iter__(self) -> Iterator[Passage]:
+        if self.kept is not None:
+            yield from self.kept
+            return
+        self.count, kept = 0, []
+        for passage in self.sampled:
+            if passage.run.ended_by in COMPLETED:
+                self.count += 1
+                if self.count <= _KEPT:
+                    kept.append(passage)
+                yield passage
+        if self.count <= _KEPT:
+            self.kept = kept
+
+
+def recomputed_runs(passages: Iterable[Passage], changes: Sequence[Change]) -> tuple[list[Row], list[str]]:
+    """The rows and the assumptions for these runs, which are gone through twice. Raises `SettingsError` for a name that none
+    of them has."""
+    met = _Met.of(passages, changes)
+    _check_names(met, changes)
+    changes = [_with_hit_time(one, met) for one in changes]
     flows: dict[tuple[str, str], _Runs] = {}
     tally: Counter[tuple[str, str]] = Counter()
     for passage in passages:
@@ -141,15 +171,55 @@ def recomputed_runs(passages: Sequence[Passage], changes: Sequence[Change]) -> t
             )
     for (flow, version), runs in sorted(flows.items()):
         rows += _money(flow, version, runs)
-    return rows, _assumptions(passages, changes, tally)
+    return rows, _assumptions(met, changes, tally)
+
+
+def _numbers() -> array[float]:
+    return array("d")
+
+
+@dataclass(slots=True)
+class _Met:
+    """What the runs hold, as far as the changes ask: gathered before any is worked out again."""
+
+    runs: int = 0
+    words: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """By name, as which words it stands in the runs."""
+    hits: dict[str, array[float]] = field(default_factory=lambda: defaultdict(_numbers))
+    """How long the answers from the cache took, of names that a cache is asked for."""
+    earned: dict[str, tuple[array[float], array[float]]] = field(
+        default_factory=lambda: defaultdict(lambda: (_numbers(), _numbers()))
+    )
+    """What runs with and without its success earned, of names that are to be left out."""
+    currencies: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, passages: Iterable[Passage], changes: Sequence[Change]) -> _Met:
+        met = cls()
+        cached = {one.name for one in changes if isinstance(one, Cached)}
+        left_out = {one.name for one in changes if isinstance(one, LeftOut)}
+        for passage in passages:
+            met.runs += 1
+            met.currencies.update(money.currency for money in passage.run.money)
+            succeeded = set()
+            for piece in passage.root.walk():
+                if piece is not passage.root:
+                    met.words[piece.name].add(piece.word)
+                if piece.name in cached and piece.cache_hit and piece.finished:
+                    met.hits[piece.name].append(piece.duration_ms)
+                if piece.outcome == "enhancement.success":
+                    succeeded.add(piece.name)
+            for name in left_out:
+                met.earned[name][name not in succeeded].append(float(sum(one.revenue for one in passage.run.money)))
+        return met
 
 
 @dataclass(slots=True)
 class _Runs:
     """One flow version's runs, before and after."""
 
-    before: list[int] = field(default_factory=list)
-    after: list[int] = field(default_factory=list)
+    before: array[int] = field(default_factory=lambda: array("q"))
+    after: array[int] = field(default_factory=lambda: array("q"))
     alone: list[int] = field(default_factory=list)
     """For each change, what the runs would have taken together with it alone."""
     cost: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
@@ -198,30 +268,25 @@ def _money(flow: str, version: str, runs: _Runs) -> Iterable[Earned]:
         )
 
 
-def _with_hit_time(change: Change, passages: Sequence[Passage]) -> Change:
-    hits = hit_times(passages, change.name) if isinstance(change, Cached) else []
+def _with_hit_time(change: Change, met: _Met) -> Change:
+    hits = sorted(met.hits[change.name]) if isinstance(change, Cached) and change.name in met.hits else []
     return replace(change, hit_ms=nearest_rank(hits, 0.5)) if isinstance(change, Cached) and hits else change
 
 
-def _check_names(passages: Sequence[Passage], changes: Sequence[Change]) -> None:
-    words: dict[str, set[str]] = {}
-    for passage in passages:
-        for piece in passage.root.walk():
-            if piece is not passage.root:
-                words.setdefault(piece.name, set()).add(piece.word)
-    for change in changes if passages else ():
+def _check_names(met: _Met, changes: Sequence[Change]) -> None:
+    for change in changes if met.runs else ():
         for name in change.names if isinstance(change, InParallel) else (change.name,):
-            if name not in words:
-                near = get_close_matches(name, list(words), n=1)
+            if name not in met.words:
+                near = get_close_matches(name, list(met.words), n=1)
                 raise SettingsError(
-                    f"none of the {len(passages)} runs looked at has a {name!r}"
+                    f"none of the {met.runs} runs looked at has a {name!r}"
                     + (f"; did you mean {near[0]}?" if near else "")
                 )
-            if "delivery" in words[name] and isinstance(change, (Cached, LeftOut)):
+            if "delivery" in met.words[name] and isinstance(change, (Cached, LeftOut)):
                 raise SettingsError(f"{name} is a delivery: it is what earns, and can be neither cached nor left out")
 
 
-def _assumptions(passages: Sequence[Passage], changes: Sequence[Change], tally: Counter[tuple[str, str]]) -> list[str]:
+def _assumptions(met: _Met, changes: Sequence[Change], tally: Counter[tuple[str, str]]) -> list[str]:
     told = [
         (
             "Assumed: a word that began after another under the same caller had ended waited for it; a caller's own time between "
@@ -246,7 +311,7 @@ def _assumptions(passages: Sequence[Passage], changes: Sequence[Change], tally: 
                 told.append(
                     f"{change}: {_several(tally['left_out', name], 'call')} and what they cost are gone. "
                     f"That buyers would pay as much without "
-                    f"what it tells is not known.{_earned_without(passages, name)}"
+                    f"what it tells is not known.{_earned_without(met, name)}"
                 )
             case TimedOut(name):
                 told.append(
@@ -268,8 +333,8 @@ def _assumptions(passages: Sequence[Passage], changes: Sequence[Change], tally: 
     overtaken = sorted(name for (what, name), _ in tally.items() if what == "overtaken")
     if overtaken:
         told.append(f"What would run in parallel no longer waits for {', '.join(overtaken)}, which lay between.")
-    if 0 < len(passages) < LEAST:
-        told.append(f"Only {_several(len(passages), 'run')}: too few to promise anything of others.")
+    if 0 < met.runs < LEAST:
+        told.append(f"Only {_several(met.runs, 'run')}: too few to promise anything of others.")
     return told
 
 
@@ -277,21 +342,16 @@ def _several(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
-def _earned_without(passages: Sequence[Passage], name: str) -> str:
+def _earned_without(met: _Met, name: str) -> str:
     """What runs with and without this earned, where both are enough: no proof, for the two may differ otherwise too."""
-    currencies = {money.currency for passage in passages for money in passage.run.money}
-    if len(currencies) != 1:
+    if len(met.currencies) != 1:
         return ""
-    with_: list[float] = []
-    without: list[float] = []
-    for passage in passages:
-        there = any(one.name == name and one.outcome == "enhancement.success" for one in passage.root.walk())
-        (with_ if there else without).append(float(sum(one.revenue for one in passage.run.money)))
+    with_, without = met.earned[name]
     if min(len(with_), len(without)) < LEAST:
         return ""
     low, high = difference_of_means(with_, without)
     return (
-        f" Runs in which it succeeded ({len(with_)}) earned {fmean(with_):.2f} {min(currencies)} on average, the others "
+        f" Runs in which it succeeded ({len(with_)}) earned {fmean(with_):.2f} {min(met.currencies)} on average, the others "
         f"({len(without)}) {fmean(without):.2f}: a difference of {low:.2f} to {high:.2f} at 95 %, whatever its cause."
     )
 
