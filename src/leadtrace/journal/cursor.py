@@ -86,7 +86,11 @@ class Cursor:
             path.unlink(missing_ok=True)
             os.close(descriptor)
             return None
-        return cls(descriptor)
+        found = cls(descriptor)
+        if not os.fstat(descriptor).st_size:
+            with contextlib.suppress(OSError):
+                found.save()  # its room on the disk, while there is some: later it is only overwritten
+        return found
 
     def save(self) -> None:
         """Write down how far it has come. Survives the process; where the machine dies, some is sent again."""

@@ -27,11 +27,12 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from leadtrace.journal.delivering import GaveUpError
+from leadtrace.journal.folder import NO_ROOM
 from leadtrace.journal.frames import Type, pack, record_of
 from leadtrace.journal.kept import pack_kept
 from leadtrace.journal.lanes import Lane
 from leadtrace.journal.losses import Losses, Statistics
-from leadtrace.journal.segment import Head, Segment, create, pack_signal, sync_folder
+from leadtrace.journal.segment import Head, Segment, append_whole, create, pack_signal, sync_folder
 from leadtrace.journal.tombstones import erased_among
 from leadtrace.otlp import identity
 from leadtrace.otlp.ledger import sequence_of
@@ -57,7 +58,6 @@ _WARN_AT: Final = 0.7
 _ROOM_AGAIN: Final = 0.95
 _SYNC_EVERY_S: Final = 0.1
 _TEND_EVERY_S: Final = 1.0
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 EXIT_S: Final = 5.0
 """How long the end of a process waits for receivers that keep acknowledging; for one that does not, less than a second."""
 _EXIT_STALLED_S: Final = 0.7
@@ -422,6 +422,7 @@ class JournalSink:
             elif due or (writing.records and self.folder.asked_to_rotate(writing.segment.boot)):
                 self.rotate()
         self._warn_of_age()
+        self.folder.keep_reserve()
         if roomy and (self._refused_count or self._losses.untold):
             self._tell_losses()
 
@@ -471,9 +472,7 @@ class JournalSink:
             }
         frame = pack(Type.SEAL, json.dumps(seal).encode(), old.segment.salt)
         try:
-            size = os.fstat(old.descriptor).st_size
-            if os.write(old.descriptor, frame) != len(frame):
-                os.ftruncate(old.descriptor, size)
+            self.folder.with_reserve(lambda: append_whole(old.descriptor, frame))
             if self._fsync != "off":
                 os.fdatasync(old.descriptor)
         finally:
@@ -700,7 +699,7 @@ def _on_a_loop() -> bool:
 
 
 def _reason(why: OSError) -> str:
-    return "disk full" if why.errno in _NO_ROOM else f"disk: {why.strerror or why}"
+    return "disk full" if why.errno in NO_ROOM else f"disk: {why.strerror or why}"
 
 
 _numbers = itertools.count(1)

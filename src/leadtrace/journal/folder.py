@@ -8,6 +8,7 @@
       ledger/BOOT.json                      what became of the segments of a process that are gone
       lanes/DESTINATION.KIND.json           the last answer of a receiver
       rotate/BOOT                           asks a living process to go on in a new segment
+      reserve                               room to close and send what is there when the disk is full
 
 All of it is readable by its owner only.
 """
@@ -15,24 +16,30 @@ All of it is readable by its owner only.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import secrets
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from leadtrace.errors import JournalError
 from leadtrace.journal.cursor import Cursor, Progress, read_progress
 from leadtrace.journal.segment import Head, Segment, SegmentReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["Folder", "LaneState", "write_whole"]
+__all__ = ["NO_ROOM", "Folder", "LaneState", "write_whole"]
 
+T = TypeVar("T")
+
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Error numbers of a full disk, quota or file."""
+_RESERVE: Final = 128 << 10
 _FOLDERS: Final = ("segments", "cursors", "aside", "ledger", "lanes", "rotate")
 
 
@@ -65,6 +72,28 @@ class Folder:
             raise JournalError(
                 f"the journal's folder {self.path} cannot be written", cause=cause.strerror or str(cause)
             ) from cause
+        self.keep_reserve()
+
+    def keep_reserve(self) -> None:
+        """Set some room aside, where there is enough."""
+        reserve = self.path / "reserve"
+        with contextlib.suppress(OSError):
+            space = os.statvfs(self.path)
+            if not reserve.exists() and space.f_bavail * space.f_frsize > 4 * _RESERVE:
+                write_whole(reserve, b"\0" * _RESERVE, durable=False)
+
+    def with_reserve(self, action: Callable[[], T]) -> T:
+        """Do what lets records leave; where the disk is full, in the room that was set aside for it."""
+        try:
+            return action()
+        except OSError as why:
+            if why.errno not in NO_ROOM:
+                raise
+            try:
+                (self.path / "reserve").unlink()
+            except OSError:
+                raise why from None
+            return action()
 
     def exists(self) -> bool:
         return self.segments_path.is_dir()
@@ -128,7 +157,7 @@ class Folder:
                     return False
             from leadtrace.journal.books import close_books
 
-            close_books(self, segment, reader, lanes)
+            self.with_reserve(lambda: close_books(self, segment, reader, lanes))
             segment.path.unlink(missing_ok=True)
             for lane in self.lanes():  # an optional one that is amid it goes on with the file that it has open
                 (self.path / "cursors" / lane / segment.stem).unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from leadtrace.journal.aside import put_aside
 from leadtrace.journal.delivering import GaveUpError, Piece, deliver
-from leadtrace.journal.folder import LaneState
+from leadtrace.journal.folder import NO_ROOM, LaneState
 from leadtrace.journal.frames import RECORDS, Type, erased_kind
 from leadtrace.journal.recovery import recover
 from leadtrace.journal.segment import Segment, SegmentReader
@@ -306,7 +306,7 @@ class Lane:
             progress.offset = part.end
             last = part.frames[-1] if part.frames else None
             progress.done = last is not None and last.type is Type.SEAL and last.end == part.end == one.reader.size
-            cursor.save()
+            self._save(cursor)
         return moved
 
     def _send_all(self, one: _Open, cursor: Cursor, frames: list[Frame], own: bool) -> bool:
@@ -321,7 +321,7 @@ class Lane:
                     batch, size = [], 0
                 progress.erased += 1
                 progress.offset = frame.end
-                cursor.save()
+                self._save(cursor)
                 if own:
                     self._count(1)
                 continue
@@ -355,11 +355,19 @@ class Lane:
             progress.acknowledged += len(piece) - aside
             progress.set_aside += aside
             progress.offset = frames[at - 1].end
-            cursor.save()
+            self._save(cursor)
             self.acknowledged += len(piece) - aside
             self.aside += aside
             if own:
                 self._count(len(piece))
+
+    def _save(self, cursor: Cursor) -> None:
+        """Where it cannot be noted, sending goes on all the same: to send twice is safe, and what leaves makes room."""
+        try:
+            self._folder.with_reserve(cursor.save)
+        except OSError as why:
+            if why.errno not in NO_ROOM:
+                raise
 
     def _count(self, settled: int) -> None:
         with self._settled:

@@ -9,7 +9,6 @@ what it closes, so that two recoveries make one event.
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import logging
 import os
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from leadtrace import catalogue
 from leadtrace.journal.books import kept_kind
 from leadtrace.journal.frames import KEYED, RECORDS, Frame, Type, key_of, pack, record_of
-from leadtrace.journal.segment import Segment, SegmentReader, lock_of_the_dead, pack_signal
+from leadtrace.journal.segment import Segment, SegmentReader, append_whole, lock_of_the_dead, pack_signal
 from leadtrace.otlp import encode
 from leadtrace.otlp.ledger import recovered_boot, sequence_of
 from leadtrace.otlp.peek import log_time, peek_log, peek_span, uid_of
@@ -92,7 +91,7 @@ def recover(folder: Folder, segment: Segment) -> bool:
             frames = closing if reader is newest else []
             if not frames and not seal.records:
                 reader.segment.path.unlink(missing_ok=True)
-            elif not _write(reader, descriptor, frames, seal, left):
+            elif not _write(folder, reader, descriptor, frames, seal, left):
                 return False
         if left.opened or left.began:
             _log.warning(
@@ -104,7 +103,7 @@ def recover(folder: Folder, segment: Segment) -> bool:
     return True
 
 
-def _write(reader: SegmentReader, descriptor: int, frames: list[bytes], own: _Own, left: _Left) -> bool:
+def _write(folder: Folder, reader: SegmentReader, descriptor: int, frames: list[bytes], own: _Own, left: _Left) -> bool:
     seal = {
         "reason": "recovered",
         "last_sequence": left.last_sequence,
@@ -112,12 +111,8 @@ def _write(reader: SegmentReader, descriptor: int, frames: list[bytes], own: _Ow
         "kept": sorted(own.kept),
     }
     content = b"".join([*frames, pack(Type.SEAL, json.dumps(seal).encode(), reader.segment.salt)])
-    size = reader.size
     try:
-        written = os.write(descriptor, content)
-        if written != len(content):
-            os.ftruncate(descriptor, size)
-            raise OSError(errno.ENOSPC, "no space left")
+        folder.with_reserve(lambda: append_whole(descriptor, content))
         os.fsync(descriptor)
     except OSError as why:
         _log.warning("leadtrace: what process %s left open cannot be closed now: %s", reader.head.pid, why)

@@ -9,6 +9,7 @@ seal means that its process died. A forked child inherits no lock: it closes wha
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Head", "Segment", "SegmentReader", "create", "lock_of_the_dead", "pack_signal", "sync_folder"]
+__all__ = [
+    "Head",
+    "Segment",
+    "SegmentReader",
+    "append_whole",
+    "create",
+    "lock_of_the_dead",
+    "pack_signal",
+    "sync_folder",
+]
 
 _NAME: Final = re.compile(r"([0-9a-f]{16})-([0-9]{6,})-([0-9a-f]{8})\.ltj")
 CHUNK: Final = 1 << 20
@@ -101,14 +111,22 @@ def create(folder: Path, head: Head) -> tuple[Segment, int]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         written = pack(Type.HEAD, head.as_json(), salt) * 2
-        if os.write(descriptor, written) != len(written):
-            raise OSError(28, "no space left for the head of a segment")
+        append_whole(descriptor, written)
         os.rename(draft, path)
     except BaseException:
         os.close(descriptor)
         draft.unlink(missing_ok=True)
         raise
     return Segment(head.boot, head.number, salt, path), descriptor
+
+
+def append_whole(descriptor: int, content: bytes) -> None:
+    """Append all of it or nothing, where nobody else writes; raises OSError where there is no room."""
+    size = os.fstat(descriptor).st_size
+    written = os.write(descriptor, content)
+    if written != len(content):
+        os.ftruncate(descriptor, size)
+        raise OSError(errno.ENOSPC, "no space left")
 
 
 def sync_folder(folder: Path) -> None:
