@@ -172,3 +172,11 @@ def test_a_long_hostile_text_takes_linear_time(unit):
     began = time.perf_counter()
     replace_contacts(unit * (100_000 // len(unit)), lambda *_: "x")
     assert time.perf_counter() - began < 5
+
+
+def test_an_address_with_its_sign_typed_twice_is_one():
+    """A form's mistake: a person sees whose it is."""
+    assert (
+        replace_contacts("wrote to jane.doe8@@example.com, twice", lambda contact, found: f"<{contact}>")
+        == "wrote to <email>, twice"
+    )
