@@ -19,7 +19,7 @@ import random
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
-from leadtrace.alerts.calendar import Calendar
+from leadtrace.alerts.calendar import Calendar, local_time
 from leadtrace.alerts.rules import DAY, HOUR
 from leadtrace.otlp.records import EventRecord, Resource, Value
 
@@ -47,7 +47,8 @@ class Story:
     zone: str = "Europe/Berlin"
     spread: float = 0.0
     """How much better and worse hours are than their mean (a gamma distribution's variance over its squared mean)."""
-    open_hours: tuple[int, int] = (0, 24)
+    calendar: Calendar | None = None
+    """When it is open at all; None: always."""
     silent: list[tuple[int, int]] = field(default_factory=list)
     thin: list[tuple[int, int, float]] = field(default_factory=list)
     failing: list[tuple[int, int, float]] = field(default_factory=list)
@@ -59,8 +60,8 @@ class Story:
 
     def rate(self, at_ns: int) -> float:
         """Leads per hour at that moment, without incidents."""
-        local = Calendar(ZoneInfo(self.zone)).local(at_ns)
-        if not self.open_hours[0] <= local.hour < self.open_hours[1]:
+        local = local_time(ZoneInfo(self.zone), at_ns)
+        if self.calendar is not None and not self.calendar.is_open(at_ns):
             return 0.0
         day = 1 - 0.5 * math.cos((local.hour + local.minute / 60 - 1) * math.pi / 12)
         return self.per_hour * day * (0.5 if local.weekday() == 6 else 1.0)
