@@ -149,3 +149,26 @@ def test_capacity_is_a_share_of_the_maximum_told_with_it_and_health_is_what_it_w
         assert [(row.name, row.also, row.value) for row in rows] == [("crm", "queue_depth", 0.9), ("crm", "cpu", 0.25)]
         (changed,) = reader.report("series", of="health").rows
         assert (changed.name, changed.text, changed.first_ns) == ("crm", "crisis", MONDAY + 1)
+
+
+def test_rows_and_columns_answer_alike(traffic: Traffic, tmp_path: Path) -> None:
+    """The same texts over the columnar copy, every sort of series, whole and cut by a window."""
+    from leadtrace.store.columns.upkeep import Upkeep
+
+    path = tmp_path / "s.db"
+    with contextlib.closing(EmbeddedStore.open(path, write=True)) as store:
+        traffic.write(store)
+        asked = [
+            {"of": of, "by": by, "bucket_s": bucket, **window}
+            for of in ("leads", "outcomes", "durations", "errors", "last", "capacity", "health")
+            for by in ("campaign_group", "enhancement")
+            for bucket, window in ((3600, {"since_ns": MONDAY + 30 * HOUR, "until_ns": MONDAY + 3 * DAY}), (0, {}))
+        ]
+        with leadtrace.open(str(path)) as reader:
+            rows = [reader.report("series", now_ns=1, **one) for one in asked]
+        assert Upkeep(store).copy() > 0
+        with leadtrace.open(str(path)) as reader:
+            columns = [reader.report("series", now_ns=1, **one) for one in asked]
+    for one, row, column in zip(asked, rows, columns, strict=True):
+        assert row.rows == column.rows, one
+    assert sum(len(one.rows) for one in rows) > 500

@@ -33,7 +33,7 @@ class Asking:
     source: Source
     tenant: str | None = None
     incomplete: list[str] = field(default_factory=list, compare=False)
-    """Why answers so far may lack something, in sentences, each once."""
+    """Why answers since the last look began may lack something, in sentences, each once."""
 
     def groups(
         self, of: Counted, groups: Iterable[Group], since_ns: int, until_ns: int, bucket_ns: int = MINUTE

@@ -47,6 +47,7 @@ def observe(asking: Asking, rules: Rules, learnt: Learnt, state: State, now_ns: 
     A custom rule whose report or function fails is observed as missing, with a note that says why. Raises `SourceError`
     where the source cannot be read.
     """
+    asking.incomplete.clear()
     until = now_ns - rules.delay_ns
     start = min(first_ns or now_ns, now_ns) - rules.delay_ns
     series: dict[tuple[Signal, str], Series] = {}

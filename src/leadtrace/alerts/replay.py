@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from leadtrace.alerts.calendar import Span
 from leadtrace.alerts.evaluate import Said, evaluate, verdicts
 from leadtrace.alerts.gathering import observe
 from leadtrace.alerts.learning import History, Learnt, learn, refresh
 from leadtrace.alerts.model import State, Transition
+from leadtrace.alerts.observing import incidents
 from leadtrace.alerts.rules import DAY, MINUTE
 
 if TYPE_CHECKING:
@@ -85,19 +84,19 @@ def play(
 ) -> Replay:
     """The pure part: the same over what was gathered."""
     state, told, steps = State(), list[Transition](), 0
-    known: dict[str, list[Span]] = defaultdict(list)
+    over: list[Alert] = []
     day = -1
     for now in _moments(since_ns, until_ns, every_ns):
         if now // DAY != day:
             day = now // DAY
-            learnt = learn(history, rules, now, known)
+            learnt = learn(history, rules, now, incidents(over, now))
             observations = replace(observations, expected=learnt.expected, normal=learnt.normal, dues=learnt.dues)
         state, changes = evaluate(rules, observations, state, now)
         steps += 1
         for one in changes:
             told.append(one)
             if one.change == "resolved" and one.alert.ended_by == "recovered":
-                known[one.alert.group].append(Span(one.alert.began_ns, one.alert.ended_ns))
+                over.append(one.alert)
     return Replay(since_ns, until_ns, every_ns, steps, tuple(_incidents(told, state)), observations.notes)
 
 
