@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["difference_of_means", "mean_interval", "nearest_rank", "newcombe", "t_quantile", "wilson"]
+__all__ = [
+    "binomial_at_least",
+    "difference_of_means",
+    "mean_interval",
+    "nearest_rank",
+    "newcombe",
+    "t_quantile",
+    "wilson",
+]
 
 
 def nearest_rank(ordered: Sequence[float], share: float) -> float:
@@ -74,6 +82,15 @@ def difference_of_means(
     freedom = (one + two) ** 2 / (one**2 / (len(values) - 1) + two**2 / (len(others) - 1))
     reach = t_quantile((1 + confidence) / 2, freedom) * math.sqrt(one + two)
     return mean - other - reach, mean - other + reach
+
+
+def binomial_at_least(successes: int, trials: int, share: float) -> float:
+    """How probable so many successes or more are in so many trials, each with that chance."""
+    if successes <= 0:
+        return 1.0
+    if successes > trials or share <= 0:
+        return 0.0
+    return 1.0 if share >= 1 else _beta(successes, trials - successes + 1, share)
 
 
 def t_quantile(share: float, freedom: float) -> float:

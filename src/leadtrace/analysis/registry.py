@@ -32,6 +32,10 @@ REPORTS: Final[Mapping[str, tuple[str, str]]] = {
         "leadtrace.analysis.what_if:WHAT_IF",
         "Recorded runs with a cache, in parallel, another time-out, or without something.",
     ),
+    "errors": (
+        "leadtrace.analysis.errors:ERRORS",
+        "Errors grouped: where they concentrate, when they come, whether they grow, what to do.",
+    ),
     "roi": (
         "leadtrace.analysis.roi:ROI",
         "What enhancements cost and return: calls, cache, billed failures, value measured or declared.",

@@ -36,6 +36,10 @@ class Advice:
     code: str = ""
     symptom: str = ""
     """The name of a symptom; such a row is no error's."""
+    if_periodic: str = ""
+    """What to do first where it comes back at regular intervals."""
+    if_one_buyer: str = ""
+    """What to do first where it comes from one buyer alone."""
 
     @property
     def suggestion(self) -> str:
@@ -100,6 +104,7 @@ _TABLE: tuple[Advice, ...] = (
             "Check the key or token that this service was called with; renew it if it has run out.",
             "If it comes back at regular intervals, renew the token automatically before it runs out.",
         ),
+        if_periodic="Renew the token automatically, before it runs out again.",
     ),
     Advice(
         title="Token ran out",
@@ -107,6 +112,7 @@ _TABLE: tuple[Advice, ...] = (
         cause="expired_token",
         causes=("the token's lifetime ended and nobody renewed it",),
         actions=("Renew the token, and automate the renewal ahead of its end.",),
+        if_periodic="Renew the token automatically, before it runs out again.",
     ),
     Advice(
         title="Called too often",
@@ -184,6 +190,7 @@ _TABLE: tuple[Advice, ...] = (
             "Check the buyer's API documentation against the answer that came.",
             "If all such errors come from one buyer, tell its technical team.",
         ),
+        if_one_buyer="Tell this buyer's technical team, with a raw answer of it.",
     ),
     Advice(
         title="Rule or condition is at fault",

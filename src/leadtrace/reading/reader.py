@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from leadtrace.analysis.error_groups import ErrorGroup
     from leadtrace.analysis.model import Report
     from leadtrace.otlp.records import EventRecord
     from leadtrace.query.model import Timeline
@@ -229,6 +230,13 @@ class Reader:
     def count_events_by_type(self, trace_id: str) -> dict[str, int]:
         """How many events of each name one trace has, the most frequent first."""
         return dict(Counter(one.name for one in self.get_trace_events(trace_id)).most_common())
+
+    def analyze_error_patterns(self, **options: Any) -> tuple[ErrorGroup, ...]:
+        """The groups of the report `errors`: where errors concentrate, when they come, whether they grow, what to do.
+
+        `options` are that report's. Of events already fetched, `leadtrace.analysis.errors.analyze_error_patterns` says the same.
+        """
+        return self.report("errors", **options).rows
 
     def nearest_trace(self, trace_id: str) -> str:
         """A known trace id that this one is the beginning of, or else most like; '' where none is near."""
