@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from leadtrace.cli.options import Moment, echo_json, reading_options, say
+from leadtrace.cli.options import Moment, reading_options
 
 if TYPE_CHECKING:
     from leadtrace.reading import Reader
@@ -53,7 +53,7 @@ def compare(
     Each is a lead's id, conditions (outcome=rejected,campaign=spring), or @FILE with an id in each line. Exit code 1 where
     nothing differs.
     """
-    from leadtrace.cli.tables import print_report
+    from leadtrace.cli.tables import tell
     from leadtrace.reading import open as open_reader
 
     with open_reader(from_, tenant=tenant) as reader:
@@ -67,12 +67,7 @@ def compare(
             sample=sample,
             all=everything,
         )
-    for reason in found.incomplete:
-        say(reason)
-    if as_json:
-        echo_json(found.as_json())
-    else:
-        print_report(found, nothing="nothing differs")
+    tell(found, as_json, nothing="nothing differs")
     if not found.rows:
         ctx.exit(1)
 

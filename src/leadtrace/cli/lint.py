@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from leadtrace.cli.options import echo_json, reading_options, say, window_options
+from leadtrace.cli.options import echo_json, reading_options, window_options
 
 __all__ = ["lint"]
 
@@ -45,7 +45,7 @@ def lint(
             else:
                 click.echo(f"{rule:<24}{finds}")
         return
-    from leadtrace.cli.tables import print_report
+    from leadtrace.cli.tables import tell
     from leadtrace.reading import open as open_reader
 
     with open_reader(from_, tenant=tenant) as reader:
@@ -58,11 +58,6 @@ def lint(
             rule=rules,
             sample=sample,
         )
-    for reason in found.incomplete:
-        say(reason)
-    if as_json:
-        echo_json(found.as_json())
-    else:
-        print_report(found, nothing="nothing found")
+    tell(found, as_json, nothing="nothing found")
     if found.rows:
         ctx.exit(1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from leadtrace.cli.options import echo_json, reading_options, say, window_options
+from leadtrace.cli.options import echo_json, reading_options, window_options
 
 if TYPE_CHECKING:
     from leadtrace.analysis.options import Choice
@@ -106,6 +106,7 @@ def _answer(
     own: tuple[Choice, ...],
     given: dict[str, Any],
 ) -> None:
+    from leadtrace.cli.tables import tell
     from leadtrace.reading import open as open_reader
 
     # What was not typed is left to the settings, then to the analysis.
@@ -114,14 +115,7 @@ def _answer(
     options = {one.name: _value(one, given[one.name]) for one in typed if given[one.name] is not None}
     with open_reader(from_, tenant=tenant) as reader:
         found = reader.report(name, **shared, **options)
-    for reason in found.incomplete:
-        say(reason)
-    if as_json:
-        echo_json(found.as_json())
-    else:
-        from leadtrace.cli.tables import print_report
-
-        print_report(found)
+    tell(found, as_json)
     if not found.rows:
         click.get_current_context().exit(1)
 

@@ -13,7 +13,7 @@ import click
 from leadtrace.analysis.model import Rate, Row
 from leadtrace.analysis.registry import analysis
 from leadtrace.cli.colour import print_lines
-from leadtrace.cli.options import width
+from leadtrace.cli.options import echo_json, say, width
 from leadtrace.query.printable import cut, duration, moment, plain, value, width_of
 
 if TYPE_CHECKING:
@@ -21,10 +21,20 @@ if TYPE_CHECKING:
 
     from leadtrace.analysis.model import Report
 
-__all__ = ["lines_of", "print_report"]
+__all__ = ["lines_of", "print_report", "tell"]
 
 _LONGEST = 48
 """Of one cell; what is longer is cut, JSON has it whole."""
+
+
+def tell(found: Report[Any], as_json: bool, nothing: str = "nothing to tell") -> None:
+    """The answer on standard output, as JSON or for people, and on standard error why it may lack something."""
+    for reason in found.incomplete:
+        say(reason)
+    if as_json:
+        echo_json(found.as_json())
+    else:
+        print_report(found, nothing)
 
 
 def print_report(found: Report[Any], nothing: str = "nothing to tell") -> None:
