@@ -35,8 +35,10 @@ class ExampleRun:
         return summary
 
 
-def start_example(folder: Path, endpoint: str, *, leads: int, protocol: str, speed: float = 10) -> ExampleRun:
-    """The first so many of the committed leads, sent to the OTLP endpoint given."""
+def start_example(
+    folder: Path, endpoint: str, *, leads: int, protocol: str, speed: float = 10, token: str = ""
+) -> ExampleRun:
+    """The first so many of the committed leads, sent to the OTLP endpoint given, with a token where it asks for one."""
     env = clean_environment() | {
         "PYTHONPATH": str(ROOT / "src"),
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
@@ -44,6 +46,8 @@ def start_example(folder: Path, endpoint: str, *, leads: int, protocol: str, spe
         "LEADTRACE_JOURNAL": "off",
         "LEADTRACE_KEY": str(folder / "key"),
     }
+    if token:
+        env["OTEL_EXPORTER_OTLP_HEADERS"] = f"authorization=Bearer {token}"
     argv = [sys.executable, "-m", "examples.premium_insurance", "--leads", str(leads)]
     argv += ["--speed", str(speed), "--summary", str(folder / "summary.json")]
     with (folder / "example.log").open("wb") as log:

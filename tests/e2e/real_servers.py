@@ -226,6 +226,51 @@ class Serve(Server):
         super().__init__("serve", argv, leadtrace_environment(), folder=folder, health=f"{self.url}/healthz")
 
 
+class Alertmanager(Server):
+    """The real Alertmanager with a configuration of the test's."""
+
+    def __init__(self, folder: Path, config: Path) -> None:
+        (port,) = free_ports(1)
+        self.address = f"127.0.0.1:{port}"
+        argv = [programs() / "alertmanager", f"--config.file={config}", f"--web.listen-address={self.address}"]
+        argv += [f"--storage.path={folder / 'alertmanager-data'}", "--cluster.listen-address="]
+        health = f"http://{self.address}/-/ready"
+        super().__init__("alertmanager", argv, clean_environment(), folder=folder, health=health)
+
+
+class AlertingPrometheus(Server):
+    """deploy/prometheus.yml, looking once a second instead of four times a minute, with rules and an Alertmanager."""
+
+    def __init__(self, folder: Path, collector: Collector, rules: Path, alertmanager: Alertmanager) -> None:
+        (port,) = free_ports(1)
+        self.url = f"http://127.0.0.1:{port}"
+        config = folder / "prometheus.yml"
+        text = (ROOT / "deploy" / "prometheus.yml").read_text()
+        assert "scrape_interval: 15s" in text
+        config.write_text(text.replace("scrape_interval: 15s", "scrape_interval: 1s"))
+        targets = [urllib.parse.urlsplit(url).netloc for url in (collector.metrics, collector.own_metrics)]
+        (folder / "targets.yml").write_text(json.dumps([{"targets": targets}]))
+        (folder / "alertmanagers.yml").write_text(json.dumps([{"targets": [alertmanager.address]}]))
+        (folder / "rules").mkdir()
+        (folder / "rules" / rules.name).symlink_to(rules)
+        argv = [programs() / "prometheus", f"--config.file={config}", f"--web.listen-address=127.0.0.1:{port}"]
+        argv.append("--rules.alert.resend-delay=2s")  # it finds Alertmanager seconds after its first evaluation
+        argv.append(f"--storage.tsdb.path={folder / 'prometheus-data'}")
+        super().__init__("prometheus", argv, clean_environment(), folder=folder, health=f"{self.url}/-/ready")
+
+
+class Watch(Server):
+    """`leadtrace watch` over a running `Serve`; ready once it has judged its rules for the first time."""
+
+    def __init__(self, folder: Path, serve: Serve, rules: Path) -> None:
+        (port,) = free_ports(1)
+        self.state = folder / "watch.alerts.db"
+        argv = [*LEADTRACE, "watch", "--rules", rules, "--from", serve.url, "--state", self.state]
+        argv += ["--metrics-port", str(port)]
+        env = leadtrace_environment() | {"SLACK_TOKEN": "xoxb-e2e"}
+        super().__init__("watch", argv, env, folder=folder, health=f"http://127.0.0.1:{port}/healthz")
+
+
 LEADTRACE = [sys.executable, "-c", "import sys; from leadtrace.cli import main; sys.exit(main())"]
 """The command line, installed or not."""
 
