@@ -134,7 +134,7 @@ def test_a_healthy_group_has_too_few_as_rarely_as_the_rule_states(spread: float,
 
 
 def test_a_real_loss_is_seen() -> None:
-    """A fifth of twelve an hour over two hours, after eight weeks: nearly always seen at one in a thousand."""
+    """A fifth of twelve an hour over two hours, after eight weeks: seen in nine cases of ten at one in ten thousand."""
     group = Group("g", "flow", always())
     rule = TooFew(name="few", kind="too_few", groups=("g",), window_ns=2 * HOUR)
     found = 0
@@ -146,7 +146,7 @@ def test_a_real_loss_is_seen() -> None:
         seen = Observations(noon + 2 * HOUR, {("leads", "g"): Series(points)}, {"g": Expected(rates, (8,) * 168)})
         (said,) = verdicts(Rules({"g": group}, {"few": rule}), seen, State(), noon + 2 * HOUR)
         found += bool(said.verdict.holds)
-    assert found >= 95
+    assert found >= 88
 
 
 def test_how_much_days_differ_is_found_again() -> None:

@@ -275,7 +275,7 @@ def test_a_budget_is_what_is_missing_times_its_worth_and_no_mere_chance() -> Non
 
 def test_where_spending_is_declared_it_is_what_is_at_risk() -> None:
     """All of it while no leads come, the missing share of it while few do."""
-    rules = one_rule('kind = "budget"\ngroups = "dear"\nabove = 50')
+    rules = one_rule('kind = "budget"\ngroups = "dear"\nabove = 50\nprobability = 0.01')
     assert said(rules, leads(0, "dear")).money_at_risk == Decimal("90.00")
     assert said(rules, leads(2, "dear")).money_at_risk == Decimal("72.00")
     silence = one_rule('kind = "absence"\ngroups = "dear"\nwindow = "30m"')

@@ -123,7 +123,7 @@ class TooFew(Rule):
     """
 
     keep_firing_ns: int = 15 * MINUTE
-    probability: float = 0.001
+    probability: float = 0.0001
     history_ns: int = 8 * 7 * DAY
     min_weeks: int = 2
 
@@ -136,7 +136,7 @@ class ErrorSpike(Rule):
     keep_firing_ns: int = 15 * MINUTE
     min_sample: int = 20
 
-    probability: float = 0.001
+    probability: float = 0.0001
     factor: float = 2.0
     above: float | None = None
     history_ns: int = 28 * DAY
@@ -149,7 +149,7 @@ class EnhancementDegraded(Rule):
     keep_firing_ns: int = 15 * MINUTE
     min_sample: int = 20
 
-    probability: float = 0.001
+    probability: float = 0.0001
     factor: float = 2.0
     above: float | None = None
     quantile: float = 0.95
@@ -167,7 +167,7 @@ class Slowdown(Rule):
     quantile: float = 0.95
     factor: float = 2.0
     above_ms: float | None = None
-    probability: float = 0.001
+    probability: float = 0.0001
     history_ns: int = 28 * DAY
 
 
@@ -207,7 +207,7 @@ class Budget(Rule):
     severity: Severity = "high"
 
     above: Decimal = Decimal(0)
-    probability: float = 0.01
+    probability: float = 0.001
     history_ns: int = 8 * 7 * DAY
     min_weeks: int = 2
 
