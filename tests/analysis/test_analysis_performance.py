@@ -219,6 +219,37 @@ def test_runs_that_failed_or_are_open_are_counted_apart(stored) -> None:
     }
 
 
+def test_a_run_that_says_no_duration_has_that_between_its_start_and_its_end(stored) -> None:
+    told = [
+        records(word("flow", "F", 0, 100 + n), lead=f"l{n}", run=f"r{n}", trace=n + 1, spans=False) for n in range(3)
+    ]
+    for found in told[:2]:
+        for one in found.events:
+            one.attributes.pop("flow.summary.total_duration_ms", None)
+    told[0].events = [one for one in told[0].events if one.name == "flow.completed"]
+    found = stored(merged(*told)).report("performance")
+    (flow,) = found.of(FlowTime)
+    assert (flow.runs, flow.p50_ms, flow.max_ms) == (2, 101, 102)
+    assert any("1 completed runs say no duration" in one for one in found.notes)
+
+
+def test_missing_ends_and_clocks_that_are_off_are_told(stored) -> None:
+    """The figures are those of the same run with its clock right and nothing missing but the word without an end."""
+
+    def flow(off_ms: float) -> Found:
+        theirs = word("step", "theirs", 30, 70, service="buyer", off_ms=off_ms)
+        return records(
+            word("flow", "F", 0, 100, word("attempt", "POST", 20, 80, theirs), word("step", "lost", 90, None))
+        )
+
+    off, right = stored(flow(-5000)).report("performance"), stored(flow(0)).report("performance")
+    assert off.of(PathPart) == right.of(PathPart)
+    assert [(one.name, one.path_ms) for one in off.of(PathPart)] == [("F", 60), ("theirs", 40)]
+    assert any("1 of these runs have words without an end" in one for one in off.notes)
+    assert any("In 1 of these runs a clock is off" in one for one in off.notes)
+    assert not any("a clock is off" in one for one in right.notes)
+
+
 def test_resources_are_what_flows_told_at_their_end(stored) -> None:
     def flow(number: int, cpu: float, concurrent: int) -> Found:
         used = {"flow__performance__cpu_ms": cpu, "flow__performance__concurrent_flows": concurrent}

@@ -41,7 +41,7 @@ _DAY_NS: Final = 86_400 * 10**9
 # new one is to be measured against the old.
 _FLOWS: Final = """
 WITH runs AS (
-  SELECT flow_name, flow_version, duration_ms, outcome,
+  SELECT flow_name, flow_version, coalesce(duration_ms, (end_ns - start_ns) / 1000000.0) AS duration_ms, outcome,
     CASE WHEN end_ns >= $since THEN 1 ELSE 0 END AS inside
   FROM lead_runs
   WHERE end_ns >= $earliest AND ($until = 0 OR end_ns < $until) AND ($flow = '' OR flow_name = $flow)
@@ -87,7 +87,9 @@ SELECT
   sum(CASE WHEN outcome = 'failed' THEN 1 ELSE 0 END),
   sum(CASE WHEN outcome = 'cancelled' THEN 1 ELSE 0 END),
   sum(CASE WHEN outcome = 'interrupted' THEN 1 ELSE 0 END),
-  sum(CASE WHEN outcome = '' THEN 1 ELSE 0 END)
+  sum(CASE WHEN outcome = '' THEN 1 ELSE 0 END),
+  sum(CASE WHEN outcome NOT IN ('', 'failed', 'cancelled', 'interrupted')
+    AND coalesce(duration_ms, (end_ns - start_ns) / 1000000.0) IS NULL THEN 1 ELSE 0 END)
 FROM lead_runs
 WHERE coalesce(end_ns, start_ns) >= $since AND ($until = 0 OR coalesce(end_ns, start_ns) < $until)
   AND ($flow = '' OR flow_name = $flow)"""
@@ -96,8 +98,9 @@ _SLOWEST: Final = """
 SELECT tenant, lead_id, run_id
 FROM lead_runs
 WHERE end_ns >= $since AND ($until = 0 OR end_ns < $until) AND ($flow = '' OR flow_name = $flow)
-  AND lead_id <> '' AND duration_ms IS NOT NULL AND outcome NOT IN ('', 'failed', 'cancelled', 'interrupted')
-ORDER BY duration_ms DESC, run_id
+  AND lead_id <> '' AND coalesce(duration_ms, (end_ns - start_ns) / 1000000.0) IS NOT NULL
+  AND outcome NOT IN ('', 'failed', 'cancelled', 'interrupted')
+ORDER BY coalesce(duration_ms, (end_ns - start_ns) / 1000000.0) DESC, run_id
 LIMIT $size"""
 
 _STEPS: Final = """
@@ -293,7 +296,7 @@ def performance(relations: Relations, options: PerformanceOptions) -> Report[Row
     flows = [_flow_time(row) for row in relations.query(_FLOWS, given | limits | base)]
     steps = [_step_time(row) for row in relations.query(_STEPS, given)]
     resources = [_resources(row) for row in relations.query(_RESOURCES, given)]
-    ((failed, cancelled, interrupted, open_),) = relations.query(_OTHERS, given)
+    ((failed, cancelled, interrupted, open_, endless),) = relations.query(_OTHERS, given)
     sampled = runs_drawn(relations, options.sample, options.now_ns, options.flow)
     parts, changes, looked_at, notes = _looked_into(sampled)
     slowest = SampledRuns(
@@ -303,6 +306,8 @@ def performance(relations: Relations, options: PerformanceOptions) -> Report[Row
     rows: list[Row] = []
     for several in (flows, parts, changes, slow, steps, resources):
         rows += several[: options.limit] if options.limit else several
+    if endless:
+        notes.append(f"{endless} completed runs say no duration and have no start: they are not among these.")
     counts = {
         "completed_runs": sum(one.runs for one in flows),
         "failed_runs": failed or 0,
