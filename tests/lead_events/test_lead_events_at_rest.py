@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import zlib
 from pathlib import Path
@@ -178,6 +179,22 @@ def test_an_outbox_that_is_damaged_is_said_to_be_and_keeping_goes_on(told, conte
         lt.send_waiting()
     path.unlink()
     assert lt.send_waiting().sent == 1, "the journal has it still"
+
+
+def test_a_folder_that_is_taken_away_under_a_living_process_is_begun_anew_and_shared_with_others(told, process):
+    sent = []
+    lt.sender("meta")(lambda payload, event: sent.append(event.id))
+    lt.lead_event({}, id="before", destination="meta", lead_id="l")
+    lt.send_waiting()
+    shutil.rmtree(told.folder / "lead-events")
+    lt.lead_event({}, id="after", destination="meta", lead_id="l")
+    told.lead_events.bring_in()
+    other = Outbox(told.folder)
+    with other.transaction() as database:
+        assert database.execute("SELECT id FROM lead_events").fetchall() == [("after",)]
+    lt.send_waiting()
+    assert sent == ["before", "after"]
+    other.close()
 
 
 def test_an_outbox_of_a_newer_version_is_left_alone(tmp_path):

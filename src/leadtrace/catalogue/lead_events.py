@@ -16,21 +16,21 @@ class _LeadEvent(Event):
     ad_id: str | None = field(default=None, doc="The advertisement.")
 
 
-class LeadEventReceived(_LeadEvent, name="lead.event.received", kind="milestone", source="001"):
+class LeadEventReceived(_LeadEvent, name="lead.event.received", kind="milestone", source="001", lead="if_open"):
     """A lead event came in."""
 
 
-class LeadEventSaved(_LeadEvent, name="lead.event.saved", kind="milestone", source="001"):
+class LeadEventSaved(_LeadEvent, name="lead.event.saved", kind="milestone", source="001", lead="if_open"):
     """The lead event is stored, and only now may it be sent."""
 
 
-class LeadEventSent(_LeadEvent, name="lead.event.sent", kind="milestone", source="001"):
+class LeadEventSent(_LeadEvent, name="lead.event.sent", kind="milestone", source="001", lead="if_open"):
     """The platform took the lead event."""
 
     resend: bool | None = field(default=None, doc="Whether it had been sent before.")
 
 
-class LeadEventFailed(_LeadEvent, name="lead.event.failed", kind="attempt_failure", source="001"):
+class LeadEventFailed(_LeadEvent, name="lead.event.failed", kind="attempt_failure", source="001", lead="if_open"):
     """The platform did not take the lead event this time."""
 
     reason: str | None = field(default=None, doc="Why, in a few words.")
@@ -42,17 +42,17 @@ class LeadEventFailed(_LeadEvent, name="lead.event.failed", kind="attempt_failur
     )
 
 
-class LeadEventReleased(_LeadEvent, name="lead.event.released", kind="milestone", source="leadtrace"):
+class LeadEventReleased(_LeadEvent, name="lead.event.released", kind="milestone", source="leadtrace", lead="if_open"):
     """Somebody let the lead event out of quarantine: it waits to be sent."""
 
 
-class LeadEventDiscarded(_LeadEvent, name="lead.event.discarded", kind="milestone", source="leadtrace"):
+class LeadEventDiscarded(_LeadEvent, name="lead.event.discarded", kind="milestone", source="leadtrace", lead="if_open"):
     """Somebody let go of the lead event in quarantine: it is never sent."""
 
     reason: str | None = field(default=None, doc="Why it was in quarantine.")
 
 
-class LeadEventQuarantined(_LeadEvent, name="lead.event.quarantined", kind="failure", source="001"):
+class LeadEventQuarantined(_LeadEvent, name="lead.event.quarantined", kind="failure", source="001", lead="if_open"):
     """The lead event is malformed, or refused by its platform for good: kept for investigation, not sent."""
 
     reason: str | None = field(default=None, doc="What is wrong with it.")

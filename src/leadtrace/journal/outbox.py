@@ -94,15 +94,36 @@ class Outbox:
     def _take_lock(self) -> None:
         if self.path is None:
             return
+        lock = self.path.with_name("outbox.lock")
         try:
-            if self._lock < 0:
-                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._lock = os.open(self.path.with_name("outbox.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            while True:
+                if self._lock < 0:
+                    self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                fcntl.flock(self._lock, fcntl.LOCK_EX)
+                if self._is_there(lock):
+                    return
+                self._begin_anew()
         except OSError as why:
             raise SourceError(
                 "the outbox of lead events cannot be used", path=self.location, cause=why.strerror or str(why)
             ) from why
+
+    def _is_there(self, lock: Path) -> bool:
+        """Whether the files that are open here are those that others meet: somebody may have moved the folder away."""
+        with suppress(FileNotFoundError):
+            here, there = os.fstat(self._lock), os.stat(lock)
+            if (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino):
+                return self._database is None or self.path is None or self.path.exists()
+        return False
+
+    def _begin_anew(self) -> None:
+        os.close(self._lock)
+        self._lock = -1
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+        self.worker.close()
 
     def _let_lock_go(self) -> None:
         if self._lock >= 0:
