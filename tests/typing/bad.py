@@ -47,3 +47,10 @@ async def misuses() -> None:
         step.no_such_word("x")  # bad
         step.move_to("x", final="yes")  # bad
         step.resume({}, ends_flow="yes")  # bad
+    lt.lead_event({"value": 1})  # bad
+    lt.lead_event({"value": 1}, destination=3)  # bad
+    lt.lead_event({"value": 1}, destination="m", schema=3)  # bad
+    lt.sender("m", refused="400")  # bad
+    lt.sender(3)  # bad
+    lt.send_waiting(limit="3")  # bad
+    lt.payload_schema("Lead", 5)  # bad

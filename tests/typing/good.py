@@ -122,3 +122,36 @@ class ConsentVerified(lt.Event, name="lead.consent.verified", kind="milestone"):
 
 
 lt.emit(ConsentVerified(certificate_id="c", age_ms=3.0), lead_id="L1")
+
+
+# -- lead events
+
+
+@lt.payload_schema("Purchase")
+def plausible(payload: dict[str, object]) -> str | None:
+    return None if payload else "empty"
+
+
+lt.payload_schema("Lead", {"type": "object"}, destination="Meta Ads")
+assert_type(plausible({}), str | None)
+
+
+@lt.sender("Meta Ads", refused=(ValueError, 400), max_attempts=5)
+def to_meta(payload: dict[str, object], event: lt.LeadEvent) -> int:
+    raise lt.Refused("unknown pixel", field="pixel", status=400)
+
+
+@lt.sender("Google Ads")
+async def to_google(payload: dict[str, object]) -> None: ...
+
+
+async def lead_events() -> None:
+    receipt = lt.lead_event({"value": 1}, destination=["Meta Ads", "Google Ads"], type="Lead", lead_id=7, schema=True)
+    assert_type(receipt.saved, bool)
+    assert_type(receipt.quarantined, str)
+    assert_type((await receipt).id, str)
+    with lt.sending("Meta Ads") as sending:
+        assert_type(sending.result.sent, int)
+    assert_type(lt.send_waiting(limit=3).waiting, int)
+    assert_type(to_meta({}, lt.LeadEvent("e", "Meta Ads")), int)
+    assert_type(await to_google({}), None)
