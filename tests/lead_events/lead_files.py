@@ -46,10 +46,13 @@ def words_of(leads: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 def personal_in(files: Mapping[Path, bytes], words: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """File, what it is, and the word, wherever one stands in any of the usual encodings, as a word of its own."""
     found = []
+    whole = b"\0".join(files.values())  # most words are in no file at all
     for word, what in words.items():
         for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
-            encoded = re.escape(word.encode(encoding))
-            # A name of three letters is met by chance in a megabyte of ciphertext: it counts as a word only.
-            pattern = re.compile(rb"(?<![A-Za-z0-9+/])" + encoded + rb"(?![A-Za-z0-9+/])" if len(word) < 6 else encoded)
-            found += [(str(path), what, word) for path, content in files.items() if pattern.search(content)]
+            encoded = word.encode(encoding)
+            if encoded in whole:
+                # A name of three letters is met by chance in a megabyte of ciphertext: it counts as a word only.
+                around = (rb"(?<![A-Za-z0-9+/])", rb"(?![A-Za-z0-9+/])") if len(word) < 6 else (b"", b"")
+                pattern = re.compile(around[0] + re.escape(encoded) + around[1])
+                found += [(str(path), what, word) for path, content in files.items() if pattern.search(content)]
     return found

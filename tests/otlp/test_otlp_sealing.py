@@ -41,6 +41,13 @@ def test_after_a_rotation_what_was_sealed_before_is_opened_and_new_content_has_t
         Sealer([OLD]).open(after, b"a")
 
 
+def test_a_process_that_began_before_a_rotation_opens_what_one_that_began_after_it_sealed() -> None:
+    file = [OLD]
+    began_before = Sealer(file, lambda: file)
+    file.insert(0, NEW)
+    assert began_before.open(Sealer(file).seal(b"x", b"a"), b"a") == b"x"
+
+
 @given(st.integers(0, 10_000), st.integers(1, 255))
 @settings(max_examples=50)
 def test_a_changed_byte_anywhere_is_noticed(at: int, change: int) -> None:

@@ -31,9 +31,9 @@ def step(
 
     What cannot be opened, because its key is gone, goes into quarantine with that reason, and the one behind it comes.
     """
-    owner = outbox.worker.token
     tellings: list[Telling] = []
     with outbox.transaction() as database:
+        owner = outbox.worker.token  # looked at inside: where the folder was taken away, this is another worker now
         database.executemany("DELETE FROM tellings WHERE uid = ?", [(uid,) for uid in told])
         tellings += [one.telling for one in settled if _settle(database, owner, one, now_ns)]
         claimed = None
@@ -179,8 +179,8 @@ def write_telling(database: sqlite3.Connection, telling: Telling, owner: str) ->
 
 def reap(outbox: Outbox, now_ns: int) -> list[Telling]:
     """Take back what dead workers had in hand; the events that nobody told yet, now this worker's to tell."""
-    me = outbox.worker.token
     with outbox.transaction() as database:
+        me = outbox.worker.token
         owners = database.execute(
             "SELECT owner FROM lead_events WHERE owner <> '' UNION SELECT owner FROM tellings"
         ).fetchall()

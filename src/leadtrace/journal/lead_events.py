@@ -73,7 +73,7 @@ class KeptLeadEvents:
     def sealer(self) -> Sealer:
         """Raises `SettingsError` where encryption is not installed, or has no key."""
         if self._sealer is None:
-            self._sealer = Sealer(self._keys())
+            self._sealer = Sealer(self._keys(), self._keys)
         return self._sealer
 
     @property

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from leadtrace.errors import SealError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -31,10 +31,11 @@ _DERIVED: Final = 1_000  # keys kept at hand: one per sealing process met
 class Sealer:
     """Seals with the first of the keys, and opens with any of them. Any thread may use it, and so may a forked child.
 
-    Raises `SettingsError` where the extra that brings the cipher is not installed.
+    `again` gives the keys anew: asked where something was sealed with a key that is not among them, because the key file
+    may have been rotated since. Raises `SettingsError` where the extra that brings the cipher is not installed.
     """
 
-    def __init__(self, keys: Sequence[bytes]) -> None:
+    def __init__(self, keys: Sequence[bytes], again: Callable[[], Sequence[bytes]] | None = None) -> None:
         try:
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM as Cipher  # noqa: N811
         except ImportError as why:
@@ -46,8 +47,9 @@ class Sealer:
         if not keys:
             raise SettingsError("sealing needs a key")
         self._cipher = Cipher
-        self._keys = {_hkdf(key, b"", b"leadtrace key id", _ID): key for key in reversed(keys)}
-        self._current = next(reversed(self._keys))
+        self._again = again
+        self._keys = {_key_id(key): key for key in keys}
+        self._current = _key_id(keys[0])
         self._digest_key = _hkdf(keys[0], b"", b"leadtrace digest of a lead event", 32)
         self._salt = os.urandom(_SALT)
         self._derived: dict[bytes, AESGCM] = {}
@@ -65,6 +67,8 @@ class Sealer:
         from cryptography.exceptions import InvalidTag
 
         head, nonce = sealed[1 : 1 + _ID + _SALT], sealed[1 + _ID + _SALT : _HEAD]
+        if head[:_ID] not in self._keys and self._again is not None:
+            self._keys |= {_key_id(key): key for key in self._again()}
         if head[:_ID] not in self._keys:
             raise SealError(
                 "sealed with a key that is not in the key file; LEADTRACE_KEY names it", key_id=head[:_ID].hex()
@@ -86,6 +90,10 @@ class Sealer:
             key = _hkdf(self._keys[head[:_ID]], head[_ID:], b"leadtrace payload of a lead event", 32)
             cipher = self._derived[head] = self._cipher(key)
         return cipher
+
+
+def _key_id(key: bytes) -> bytes:
+    return _hkdf(key, b"", b"leadtrace key id", _ID)
 
 
 def _hkdf(key: bytes, salt: bytes, label: bytes, size: int) -> bytes:

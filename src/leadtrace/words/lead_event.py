@@ -19,7 +19,7 @@ from leadtrace.words.payloads import check_payload, checks_for, read_payload, sc
 from leadtrace.words.plan import refuse_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Generator, Iterable, Mapping
 
     from leadtrace.words.handle import Handle
     from leadtrace.words.payloads import Check, Schema
@@ -35,6 +35,10 @@ class LeadEventReceipt(Receipt):
     """The lead event's own id: the one given, or the one made here."""
     quarantined: str = ""
     """Why it is not sent (to every platform, or to some); '' where it is."""
+
+    def __await__(self) -> Generator[Any, Any, LeadEventReceipt]:
+        yield from Receipt.__await__(self)
+        return self
 
 
 def _failed() -> LeadEventReceipt:
