@@ -151,7 +151,7 @@ def test_an_allowed_field_is_recorded_as_it_is(allow):
     redactor = Redactor(KEY, allow=allow)
     told = {"lead.phone": "+1 415 555 0100"}
     assert redactor.attributes("lead.told", None, told) == told
-    assert redactor.span_attributes(told) == told
+    assert redactor.span_attributes(told, ours=True) == told
 
 
 def test_a_field_allowed_in_one_event_is_hashed_in_another():
@@ -252,3 +252,14 @@ def test_an_attribute_named_in_the_catalogue_is_treated_on_a_span_as_in_its_even
     recorded = REDACTOR.span_attributes({"error.context.input": "x", "enhancement.name": "Phone Intelligence"})
     assert recorded["enhancement.name"] == "Phone Intelligence"
     assert HASH.fullmatch(str(recorded["error.context.input"]))
+
+
+def test_what_one_event_may_carry_no_other_library_may():
+    """Allowed in an event of yours, a field is that of the word's span too, and not of any span with such an attribute."""
+    redactor = Redactor(KEY, allow={"lead.told": ["phone", "page"], "*": ["carrier"]})
+    said = {"crm.phone": "+14155550100", "url.full": "https://x/y?page=7&carrier=a", "phone.carrier": "x"}
+    assert redactor.span_attributes(said, ours=True)["crm.phone"] == "+14155550100"
+    foreign = redactor.span_attributes(said)
+    assert str(foreign["crm.phone"]).startswith("phone#")
+    assert foreign["url.full"] == "https://x/y?page=REDACTED&carrier=a"
+    assert redactor.attributes("lead.told", None, said)["url.full"] == "https://x/y?page=7&carrier=a"

@@ -44,6 +44,10 @@ class Allowed:
     def __bool__(self) -> bool:
         return bool(self._by_event)
 
+    def of(self, *events: str) -> frozenset[str]:
+        """The fields named for every event, and for these."""
+        return frozenset().union(*(self._by_event.get(one, frozenset()) for one in ("*", *events)))
+
     def permits(self, event_name: str | None, attribute: str) -> bool:
         """Whether that event may carry that attribute as it came; None: whether any event may (what spans carry)."""
         if not self._by_event:

@@ -35,6 +35,7 @@ _id = re.compile(
     r"(?i:(?:^|[._])(?:u?u?id|uids|ids|hash|fingerprint|timestamp|traceparent|tracestate|boot|cursor)$)|[a-z0-9]Ids?$"
 ).search
 _PLANS = 2_000  # event names that plans are kept for
+_FOREIGN = "\0"  # no event's name: what other libraries record
 _NAMES = 2_000  # attributes in one plan
 
 
@@ -166,16 +167,22 @@ class Redactor:
                         continue
                 elif isinstance(value, (int, float)):
                     continue
-            self._change(out, attribute, value, how, values, tenant)
+            self._change(out, attribute, value, how, values, tenant, event_name or "")
         return out
 
-    def span_attributes(self, attributes: Mapping[str, object], tenant: str | None = None) -> dict[str, object]:
-        """A span's attributes, another library's included: URLs lose what their queries say, SQL its literals."""
-        return self.attributes(None, None, attributes, tenant=tenant)
+    def span_attributes(
+        self, attributes: Mapping[str, object], tenant: str | None = None, *, ours: bool = False
+    ) -> dict[str, object]:
+        """A span's attributes: URLs lose what their queries say, SQL its literals.
 
-    def url(self, url: str, tenant: str | None = None) -> str:
-        """A URL without credentials and query values, but for those of allowed names; its path is scrubbed."""
-        return self._scrub(without_query(url, self.allowed.keys), (), tenant, None)
+        `ours`: a word's span, which carries the fields of its end event; what is allowed in any event is allowed there. On
+        another library's span it is what is allowed in every event.
+        """
+        return self.attributes(None if ours else _FOREIGN, None, attributes, tenant=tenant)
+
+    def url(self, url: str, tenant: str | None = None, *, event_name: str = "") -> str:
+        """A URL without credentials and query values, but for those of names allowed in that event; its path is scrubbed."""
+        return self._scrub(without_query(url, self.allowed.of(event_name)), (), tenant, None)
 
     def _how(self, event_name: str | None, spec: EventSpec | None, attribute: str) -> tuple[_How, Sort]:
         """How an attribute of an event is treated, decided once."""
@@ -186,7 +193,7 @@ class Redactor:
             return _How.SPARE, "personal"
         if attribute in self.personal:
             return _How.HASH, sort_of(last)
-        declared = _field(spec, attribute) if event_name is not None else _field_of_any(attribute)
+        declared = _field_of_any(attribute) if event_name in (None, _FOREIGN) else _field(spec, attribute)
         if declared is not None and declared.personal:
             return _How.HASH, declared.personal
         fixed = declared is not None and not declared.attribute.endswith(".*")
@@ -206,6 +213,7 @@ class Redactor:
         how: tuple[_How, Sort],
         values: tuple[str, ...],
         tenant: str,
+        event_name: str,
     ) -> None:
         way, sort = how
         if way is _How.LEAD:
@@ -221,7 +229,7 @@ class Redactor:
         if isinstance(value, str):
             if way in (_How.URL, _How.QUERY):
                 bare = way is _How.QUERY and not value.startswith("?")
-                url = self.url("?" + value if bare else value, tenant)
+                url = self.url("?" + value if bare else value, tenant, event_name=event_name)
                 out[attribute] = url[1:] if bare else url
                 return
             if way is _How.STATEMENT:

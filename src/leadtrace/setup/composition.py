@@ -222,7 +222,7 @@ def configure(
             tenant=settings.tenant,
             currency=settings.currency,
             expected=answers,
-            allow=redactor.allowed.keys,
+            allow=redactor.allowed.of("enhancement.success"),
             lead_events=(kept := lead_events_of(sink, settings, key)),
         )
         made = Setup(settings, running, sink)

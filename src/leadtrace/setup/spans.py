@@ -116,8 +116,8 @@ def _encoded(span: ReadableSpan, redactor: Redactor) -> bytes:
     own = span.attributes or {}
     tenant = own.get("tenant_key")
     whose = tenant if isinstance(tenant, str) else None
-    attributes = redactor.span_attributes(own, whose)
     ours = span.instrumentation_scope is not None and span.instrumentation_scope.name == "leadtrace"
+    attributes = redactor.span_attributes(own, whose, ours=ours)
     events: list[tuple[Event, Mapping[str, object] | None]] = []
     for one in span.events:
         told = one.attributes
