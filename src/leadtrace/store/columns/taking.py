@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import re
+from array import array
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -183,25 +185,23 @@ class Taker:
         import pyarrow as pa
 
         found = self._event_columns(rows) if relation == EVENTS else self._span_columns(rows)
-        attributes = found["attributes"]
-        taken = _facts([orjson.loads(one) for one in attributes], facts, relation)
-        found |= taken
-        said = found["currency_said"]
-        found["currency"] = [one or "USD" for one in said]
+        sparse = _facts([orjson.loads(one) for one in found["attributes"]], facts, relation)
+        said = sparse["currency_said"]
+        found["currency"] = ["USD"] * len(rows)
+        for at, value in zip(said.places, said.values, strict=True):
+            found["currency"][at] = value
         if facts is not None and "currency_said" not in facts:
-            del found["currency_said"]
+            del sparse["currency_said"]
         arrays, names = [], []
-        for name, kind in columns_of(relation):
-            if name in found:
-                values = found[name]
-                empty = "" if kind == "string" else None
-                column = (
-                    pa.repeat(pa.scalar(empty, pa.type_for_alias(kind)), len(rows))
-                    if values is None
-                    else pa.array(values, pa.type_for_alias(kind))
-                )
-                arrays.append(column)
-                names.append(name)
+        for name, alias in columns_of(relation):
+            kind = pa.type_for_alias(alias)
+            if name in sparse:
+                arrays.append(sparse[name].array(kind, len(rows)))
+            elif name in found:
+                arrays.append(pa.array(found[name], kind))
+            else:
+                continue
+            names.append(name)
         return pa.Table.from_arrays(arrays, names)
 
     def _event_columns(self, rows: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
@@ -299,47 +299,75 @@ class Taker:
         return str(found)
 
 
-def _facts(attributes: Sequence[dict[str, Any]], wanted: Collection[str] | None, relation: int) -> dict[str, Any]:
-    """The columns of the attributes: a list each, None where no row says anything."""
-    count = len(attributes)
-    found: dict[str, list[Any] | None] = {}
-    takers: dict[str, list[tuple[str, Callable[[Any], Any], int, Any]]] = {}
-    ranks: dict[str, list[int]] = {}
+class _Sparse:
+    """A column in which few rows say anything: their places in rising order, and what they say."""
+
+    __slots__ = ("places", "ranks", "values")
+
+    def __init__(self) -> None:
+        self.places: list[int] = []
+        self.values: list[Any] = []
+        self.ranks: list[int] = []
+        """Of a column with several attributes: which of them each value is from."""
+
+    def say(self, at: int, value: Any, rank: int) -> None:
+        """Of several attributes the first that says something stands."""
+        if self.places and self.places[-1] == at:
+            if rank < self.ranks[-1]:
+                self.values[-1], self.ranks[-1] = value, rank
+        else:
+            self.places.append(at)
+            self.values.append(value)
+            self.ranks.append(rank)
+
+    def array(self, kind: pyarrow.DataType, count: int) -> pyarrow.Array:
+        """The whole column: made of the few values, because a list of nothing costs as much as one of something."""
+        import pyarrow as pa
+
+        empty = "" if pa.types.is_string(kind) else None
+        if not self.places:
+            return pa.repeat(pa.scalar(empty, kind), count)
+        if len(self.places) == count:
+            return pa.array(self.values, kind)
+        which = array("i", [len(self.values)]) * count
+        for number, at in enumerate(self.places):
+            which[at] = number
+        indices = pa.Array.from_buffers(pa.int32(), count, [None, pa.py_buffer(which)])
+        return pa.array([*self.values, empty], kind).take(indices)
+
+
+def _facts(attributes: Sequence[dict[str, Any]], wanted: Collection[str] | None, relation: int) -> dict[str, _Sparse]:
+    """The columns of the attributes."""
+    found: dict[str, _Sparse] = {}
+    single: dict[str, tuple[Callable[[Any], Any], Callable[[int], None], Callable[[Any], None]]] = {}
+    ranked: dict[str, list[tuple[Callable[[Any], Any], _Sparse, int]]] = {}
     own = [("parent_span_id", "text", ("leadtrace.parent_span_id",))] if relation == EVENTS else []
     own += [("kind", "text", ("leadtrace.kind",))] if relation == SPANS else []
     facts = [(one.name, one.sort, one.attributes) for one in FACTS if _is_wanted(one.name, wanted)]
-    for name, sort, names in (*own, *facts):
-        found[name] = None
-        empty = "" if _TYPES[sort] == "string" else None  # type: ignore[index]
+    asked: list[tuple[str, Sort, tuple[str, ...]]] = [*own, *facts]  # type: ignore[list-item]
+    shared = Counter(attribute for _, _, names in asked for attribute in names)
+    for name, sort, names in asked:
+        column = found[name] = _Sparse()
         for rank, attribute in enumerate(names):
-            takers.setdefault(attribute, []).append((name, _TAKE[sort], rank if len(names) > 1 else -1, empty))  # type: ignore[index]
-    known = takers.get
+            if len(names) == 1 and shared[attribute] == 1:
+                single[attribute] = (_TAKE[sort], column.places.append, column.values.append)
+            else:
+                ranked.setdefault(attribute, []).append((_TAKE[sort], column, rank))
+    one_of, some_of = single.get, ranked.get
     for at, said in enumerate(attributes):
         for attribute, value in said.items():
-            taking = known(attribute)
-            if taking is None:
+            taking = one_of(attribute)
+            if taking is not None:
+                taken = taking[0](value)
+                if taken is not None:
+                    taking[1](at)
+                    taking[2](taken)
                 continue
-            for name, take, rank, empty in taking:
+            for take, column, rank in some_of(attribute, ()):
                 taken = take(value)
-                if taken is None:
-                    continue
-                column = found[name]
-                if column is None:
-                    column = found[name] = [empty] * count
-                if rank >= 0:  # of several attributes the first that says something stands
-                    ranked = ranks.get(name)
-                    if ranked is None:
-                        ranked = ranks[name] = [_LATE] * count
-                    if rank > ranked[at]:
-                        continue
-                    ranked[at] = rank
-                column[at] = taken
-    if found["currency_said"] is None:
-        found["currency_said"] = [""] * count
+                if taken is not None:
+                    column.say(at, taken, rank)
     return found
-
-
-_LATE: Final = 1_000
 
 
 def _is_wanted(name: str, wanted: Collection[str] | None) -> bool:

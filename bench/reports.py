@@ -1,0 +1,156 @@
+"""Every report over a week and over a day, beside the same question asked of DuckDB or pandas by hand.
+
+    python bench/reports.py /tmp/bench --events 1000000 [--times 20] [--rows] [--only NAME]
+
+Makes a store of so many events over seven days and its columns, unless they are there; with `--times 20` a second one whose
+columns hold them twenty times over. Each figure is the best of three, files in the system's cache. `--rows` also asks the rows of
+SQLite. "By hand" reads the same Parquet files without leadtrace and counts what the report's core counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+from lead_traffic import make_store, multiply_columns
+
+import leadtrace
+from leadtrace.analysis.registry import REPORTS, analysis
+from leadtrace.store.columns.files import folder_of
+from leadtrace.store.columns.upkeep import Upkeep
+from leadtrace.store.embedded import EmbeddedStore
+from leadtrace.store.relations import engine
+from leadtrace.store.relations.interface import Slice
+
+DAY = 86_400 * 10**9
+BY_HAND = {
+    "frequency": "SELECT name, kind, count(*), count(DISTINCT lead_id) FROM events GROUP BY ALL",
+    "errors": """SELECT error_fingerprint, count(*), count(DISTINCT lead_id), min(time_ns), max(time_ns) FROM events
+                 WHERE kind = 'error' GROUP BY ALL""",
+    "roi": """SELECT enhancement_name, name, currency, count(*), sum(cost_micro), sum(cost_avoided_micro), sum(cache_hit)
+              FROM events WHERE word = 'enhancement' AND kind IN ('success', 'failure') GROUP BY ALL""",
+    "business": """SELECT currency, buyer, sum(revenue_micro), sum(return_micro), sum(price_micro), sum(cost_micro), count(*)
+                   FROM events GROUP BY ALL""",
+    "patterns": """SELECT path, count(*) FROM (SELECT lead_id, string_agg(name, ' > ' ORDER BY time_ns, arrival) AS path
+                   FROM events WHERE lead_id <> '' GROUP BY lead_id) GROUP BY path ORDER BY 2 DESC LIMIT 20""",
+    "reliability": """SELECT coalesce(nullif(enhancement_service, ''), buyer), count(*), sum((kind = 'failure')::INT),
+                      quantile_disc(duration_ms, [0.5, 0.95]) FROM events
+                      WHERE word IN ('enhancement', 'delivery') AND kind <> 'start' GROUP BY ALL""",
+    "health": """SELECT time_ns // 3600000000000, count(*), sum((kind = 'failure')::INT), quantile_disc(duration_ms, 0.95)
+                 FROM events GROUP BY ALL""",
+    "performance": "SELECT word, word_name, count(*), quantile_disc(length_ns, [0.5, 0.95]) FROM spans GROUP BY ALL",
+    "ads": "SELECT lead_event_platform, name, count(*) FROM events WHERE name LIKE 'lead.event.%' GROUP BY ALL",
+    "outbound": "SELECT outbound_adapter, name, sum(outbound_count) FROM events WHERE name LIKE 'dispatch.%' GROUP BY ALL",
+}
+
+
+def best(ask: Callable[[], object], times: int = 3) -> float:
+    took = []
+    for _ in range(times):
+        began = time.perf_counter()
+        ask()
+        took.append(time.perf_counter() - began)
+        if took[-1] > 60:
+            break
+    return min(took)
+
+
+def by_hand(path: Path, sql: str, since: int, until: int) -> float:
+    def ask() -> None:
+        with duckdb.connect() as connection:
+            for name, moment in (("events", "time_ns"), ("spans", "start_ns")):
+                connection.execute(
+                    f"CREATE VIEW {name} AS SELECT * FROM '{folder_of(path)}/{name}-*.parquet' "
+                    f"WHERE {moment} >= {since} AND {moment} < {until}"
+                )
+            connection.execute(sql).fetchall()
+
+    return best(ask)
+
+
+def by_pandas(path: Path, since: int, until: int) -> float:
+    def ask() -> None:
+        columns = ["time_ns", "name", "kind", "lead_id"]
+        frame = pd.concat(
+            pd.read_parquet(one, columns=columns, filters=[("time_ns", ">=", since), ("time_ns", "<", until)])
+            for one in folder_of(path).glob("events-*.parquet")
+        )
+        frame.groupby(["name", "kind"])["lead_id"].agg(["size", "nunique"])
+
+    return best(ask, 1)
+
+
+def measure(path: Path, only: str, rows: bool) -> None:
+    with leadtrace.open(str(path)) as reader:
+        store = reader.source
+        assert isinstance(store, EmbeddedStore)
+        with store.relations(Slice()) as relations:
+            ((events, first, last),) = relations.query("SELECT count(*), min(time_ns), max(time_ns) FROM lead_events")
+        monday = first // DAY * DAY
+        windows = {"week": (monday, monday + 7 * DAY), "day": (monday + 3 * DAY, monday + 4 * DAY)}
+        print(f"\n{path.name}: {events:,} events over {(min(last, monday + 7 * DAY) - first) / DAY:.1f} days\n")
+        head = ["report", *(f"{name}, s" for name in windows), *(f"by hand {name}, s" for name in windows)]
+        head += [f"rows {name}, s" for name in windows] * rows
+        print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}", flush=True)
+        for name in [only] if only else REPORTS:
+            cells = [name]
+            for since, until in windows.values():
+                cells.append(asked(reader, name, since, until))
+            for since, until in windows.values():
+                cells.append(f"{by_hand(path, BY_HAND[name], since, until):.2f}" if name in BY_HAND else "")
+            if rows:
+                real, engine._no_columns = engine._no_columns, lambda *_: "for the bench"
+                cells += [asked(reader, name, *window) for window in windows.values()]
+                engine._no_columns = real
+            print(f"| {' | '.join(cells)} |", flush=True)
+        if events < 5_000_000:
+            print(f"\nfrequency by pandas, week: {by_pandas(path, *windows['week']):.2f} s")
+
+
+def asked(reader: leadtrace.reading.Reader, name: str, since: int, until: int) -> str:
+    given = {"since_ns": since, "until_ns": until, "now_ns": until}
+    if name == "what-if" and not hasattr(analysis(name).options(), "cache"):
+        return ""
+    try:
+        return f"{best(lambda: reader.report(name, **given)):.2f}"
+    except leadtrace.LeadtraceError as problem:  # a report that asks for an option
+        return str(problem).split(";")[0][:40]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--times", type=int, default=0)
+    parser.add_argument("--rows", action="store_true")
+    parser.add_argument("--only", default="")
+    asked_for = parser.parse_args()
+    asked_for.folder.mkdir(exist_ok=True)
+    path = asked_for.folder / "one.db"
+    if not path.exists():
+        began = time.perf_counter()
+        make_store(path, asked_for.events)
+        print(f"store of {asked_for.events:,} events: {time.perf_counter() - began:.0f} s", file=sys.stderr)
+    store = EmbeddedStore.open(path, write=True)
+    upkeep = Upkeep(store)
+    if behind := upkeep.behind():
+        began, cpu = time.perf_counter(), time.process_time()
+        upkeep.copy()
+        took, used = time.perf_counter() - began, time.process_time() - cpu
+        print(f"columns of {behind:,} records: {took:.0f} s, {used / behind * 1e6:.0f} µs of CPU each")
+    store.close()
+    measure(path, asked_for.only, asked_for.rows)
+    if asked_for.times:
+        target = asked_for.folder / f"{asked_for.times}-times.db"
+        if not target.exists():
+            multiply_columns(path, target, asked_for.times)
+        measure(target, asked_for.only, False)
+
+
+if __name__ == "__main__":
+    main()
