@@ -32,6 +32,10 @@ REPORTS: Final[Mapping[str, tuple[str, str]]] = {
         "leadtrace.analysis.what_if:WHAT_IF",
         "Recorded runs with a cache, in parallel, another time-out, or without something.",
     ),
+    "patterns": (
+        "leadtrace.analysis.patterns:PATTERNS",
+        "Common sequences of events, where leads stop, how many get from step to step.",
+    ),
     "errors": (
         "leadtrace.analysis.errors:ERRORS",
         "Errors grouped: where they concentrate, when they come, whether they grow, what to do.",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from leadtrace.analysis.error_groups import ErrorGroup
     from leadtrace.analysis.model import Report
+    from leadtrace.analysis.patterns import Sequences
     from leadtrace.otlp.records import EventRecord
     from leadtrace.query.model import Timeline
     from leadtrace.query.surroundings import Surroundings
@@ -230,6 +231,16 @@ class Reader:
     def count_events_by_type(self, trace_id: str) -> dict[str, int]:
         """How many events of each name one trace has, the most frequent first."""
         return dict(Counter(one.name for one in self.get_trace_events(trace_id)).most_common())
+
+    def find_common_event_patterns(self, **options: Any) -> tuple[Sequences, ...]:
+        """The sequences of the report `patterns`: which events follow one another, and which such sequences end badly.
+
+        `options` are that report's. Of timelines or events already fetched,
+        `leadtrace.analysis.patterns.find_common_event_patterns` says the same.
+        """
+        from leadtrace.analysis.patterns import Sequences
+
+        return self.report("patterns", **options).of(Sequences)
 
     def analyze_error_patterns(self, **options: Any) -> tuple[ErrorGroup, ...]:
         """The groups of the report `errors`: where errors concentrate, when they come, whether they grow, what to do.

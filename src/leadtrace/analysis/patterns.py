@@ -1,0 +1,389 @@
+"""What usually follows what: common sequences of events, where leads stop, how many get from step to step, and rare sequences
+that end badly."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+
+from leadtrace.analysis.intervals import binomial_at_least
+from leadtrace.analysis.model import LEAST, Rate, Report, Row, Sample, Window
+from leadtrace.analysis.options import Options, option
+from leadtrace.analysis.registry import Analysis
+from leadtrace.errors import SettingsError
+from leadtrace.query.vocabulary import FLOW_ENDS, kind_of, sequence_of, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from leadtrace.otlp.records import EventRecord
+    from leadtrace.query.model import Timeline
+    from leadtrace.store.relations.interface import Relations
+
+__all__ = ["PATTERNS", "Conversion", "PatternOptions", "Sequences", "Stop", "find_common_event_patterns", "patterns"]
+
+STEPS: Final = ("lead.received", "flow.started", "enhancement.success", "delivery.started", "delivery.accepted")
+"""What a lead usually goes through."""
+BAD: Final = ("failed", "interrupted", "cancelled", "undelivered")
+"""Outcomes that are an end nobody wanted; a buyer's no is a valid answer."""
+
+_LONGEST: Final = 6
+_COMMON: Final = 0.01
+_RARE: Final = 0.05
+_CHANCE: Final = 0.001
+
+_WHO: Final = {
+    "lead": "CASE WHEN e.lead_id <> '' THEN e.tenant || '/' || e.lead_id ELSE '' END",
+    "run": "e.run_id",
+    "trace": "e.trace_id",
+}
+# Who ended badly: by the last end of a run, of the lead, the run or the trace.
+_ENDED: Final = """ended AS (
+  SELECT who, outcome FROM (
+    SELECT {who} AS who,
+      CASE WHEN e.name = 'flow.completed' THEN e.final_outcome ELSE substr(e.name, 6) END AS outcome,
+      row_number() OVER (PARTITION BY {who} ORDER BY e.time_ns DESC, e.name DESC, e.final_outcome DESC) AS place
+    FROM all_events e
+    WHERE e.name IN ('flow.completed', 'flow.failed', 'flow.cancelled', 'flow.interrupted') AND e.time_ns >= $since
+  ) ends
+  WHERE place = 1 AND who <> ''
+)"""
+# In the order of time; what one process told at one moment, in the order in which it told it.
+_GRAMS: Final = """
+WITH {ended},
+told AS (
+  SELECT {who} AS who, {label} AS label, e.time_ns AS time_ns, coalesce(e.boot, 0) AS boot, coalesce(e.sequence, 0) AS sequence
+  FROM lead_events e
+  WHERE {which}
+),
+grams AS (
+  SELECT who, label AS l1{columns}
+  FROM told
+  WHERE who <> ''
+  WINDOW w AS (PARTITION BY who ORDER BY time_ns, boot, sequence, label)
+),
+each_one AS (
+  SELECT who, l1{names}, count(*) AS times FROM grams WHERE {last} IS NOT NULL GROUP BY who, l1{names}
+)
+SELECT l1{names}, sum(o.times), count(*),
+  sum(CASE WHEN d.outcome IN ({bad}) THEN 1 ELSE 0 END), sum(CASE WHEN d.outcome IS NOT NULL THEN 1 ELSE 0 END)
+FROM each_one o
+LEFT JOIN ended d ON d.who = o.who
+GROUP BY l1{names}
+ORDER BY count(*) DESC, l1{names}"""
+_WHOLE: Final = """
+WITH {ended}
+SELECT count(*), sum(CASE WHEN d.outcome IN ({bad}) THEN 1 ELSE 0 END), sum(CASE WHEN d.outcome IS NOT NULL THEN 1 ELSE 0 END),
+  sum(CASE WHEN processes > 1 THEN 1 ELSE 0 END)
+FROM (
+  SELECT {who} AS who, count(DISTINCT e.boot) AS processes FROM lead_events e WHERE {which} GROUP BY 1
+) each_one
+LEFT JOIN ended d ON d.who = each_one.who
+WHERE each_one.who <> ''"""
+
+# The last thing that is told of a run before its end, or at all where it has none.
+_STOPS: Final = """
+WITH begun AS (
+  SELECT DISTINCT tenant, run_id FROM lead_events WHERE name = 'flow.started' AND run_id <> ''
+),
+last AS (
+  SELECT e.tenant AS tenant, e.run_id AS run_id, e.name AS name,
+    CASE WHEN e.buyer <> '' THEN e.buyer WHEN e.check_name <> '' THEN e.check_name
+      WHEN e.enhancement_name <> '' THEN e.enhancement_name ELSE e.word_name END AS what,
+    row_number() OVER (
+      PARTITION BY e.tenant, e.run_id
+      ORDER BY e.time_ns DESC, coalesce(e.boot, 0) DESC, coalesce(e.sequence, 0) DESC, e.name DESC
+    ) AS place
+  FROM all_events e
+  JOIN begun b ON b.tenant = e.tenant AND b.run_id = e.run_id
+  WHERE e.name NOT IN ('flow.started', 'flow.completed', 'flow.failed', 'flow.cancelled', 'flow.interrupted',
+      'flow.handed_over', 'lead.state.changed', 'error.occurred') AND e.kind <> 'alert'
+)
+SELECT r.flow_name, coalesce(l.name, 'flow.started'), coalesce(l.what, ''), r.outcome, count(*)
+FROM begun b
+JOIN lead_runs r ON r.tenant = b.tenant AND r.run_id = b.run_id
+LEFT JOIN last l ON l.tenant = b.tenant AND l.run_id = b.run_id AND l.place = 1
+GROUP BY 1, 2, 3, 4
+ORDER BY 5 DESC, 1, 2, 3, 4"""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class PatternOptions(Options):
+    length: int = option(3, "How many events a sequence has: 2 to 6.")
+    per: Literal["lead", "run", "trace"] = option("lead", "Whose events follow one another.")
+    by: Literal["name", "word"] = option("name", "`word` tells events of one name apart by what they are about.")
+    starts: bool = option(False, "With the events by which work begins, too: each is followed by its end.")
+    steps: tuple[str, ...] = option(
+        (), f"An event that leads get to, in order; may be given again.  [default: {', '.join(STEPS)}]"
+    )
+    bad: tuple[str, ...] = option((), f"An outcome that is a bad end; may be given again.  [default: {', '.join(BAD)}]")
+
+
+@dataclass(slots=True, frozen=True)
+class Sequences(Row):
+    """Events that follow one another, of one lead (run, trace) each."""
+
+    section: ClassVar[str] = "sequences"
+    sort: Literal["common", "rare_and_bad"]
+    """`common`: with at least one in a hundred; `rare_and_bad`: with at most one in twenty, and ending badly far more often."""
+    sequence: tuple[str, ...]
+    times: int
+    share: Rate
+    """Of the leads (runs, traces), those that have it."""
+    ended_badly: Rate
+    """Of those that have it and whose flow has ended."""
+    lift: float | None
+    """How many times as often as all that ended; None where too few did, or none of them badly."""
+    chance: float | None
+    """Of rare ones: how probable so many bad ends are by chance, times the number of sequences looked at."""
+
+
+@dataclass(slots=True, frozen=True)
+class Stop(Row):
+    """The last that is told of runs before their end; of runs without an end, the last at all."""
+
+    section: ClassVar[str] = "stops"
+    flow: str
+    last_event: str
+    what: str
+    """What it is about: the validation, enhancement, buyer or step."""
+    outcome: str
+    """'' while it is open."""
+    runs: int
+    share: Rate
+    """Of the flow's runs that began in the window."""
+
+
+@dataclass(slots=True, frozen=True)
+class Conversion(Row):
+    """How many leads get to a step, of those that got to the one before."""
+
+    section: ClassVar[str] = "conversion"
+    step: str
+    leads: int
+    """Leads with this step and all before it, in whatever order their clocks say."""
+    of_previous: Rate
+    of_first: Rate
+    median_ms: float | None
+    """From the first of the step before to the first of this one, where it came later."""
+    out_of_order: int
+    """Leads whose first of this step is older than that of the step before: a clock that is off, or another order."""
+
+
+def patterns(relations: Relations, options: PatternOptions) -> Report[Row]:
+    """Sequences, stops and conversion of the window's events."""
+    if not 2 <= options.length <= _LONGEST:
+        raise SettingsError(f"length of the report patterns is from 2 to {_LONGEST}", got=options.length)
+    which = "e.kind <> 'alert'" if options.starts else "e.kind <> 'start' AND e.kind <> 'alert'"
+    bad = _bad(options)
+    given: dict[str, str | int | float | None] = {"since": options.since_ns}
+    given |= {f"bad_{number}": one for number, one in enumerate(bad)}
+    marks = ", ".join(f"$bad_{number}" for number in range(len(bad)))
+    who = _WHO[options.per]
+    ended = _ENDED.format(who=who)
+    ((number, ended_badly, ended_at_all, several),) = relations.query(
+        _WHOLE.format(ended=ended, who=who, which=which, bad=marks), given
+    )
+    names = [f"l{place}" for place in range(2, options.length + 1)]
+    found = relations.query(
+        _GRAMS.format(
+            ended=ended,
+            who=who,
+            which=which,
+            bad=marks,
+            label=_label(options.by),
+            columns="".join(f", lead(label, {place - 1}) OVER w AS l{place}" for place in range(2, options.length + 1)),
+            names="".join(f", {one}" for one in names),
+            last=names[-1],
+        ),
+        given,
+    )
+    grams = [(tuple(row[: options.length]), *row[options.length :]) for row in found]
+    plural = f"{options.per}s"
+    sequences = _sequences(grams, number, ended_badly or 0, ended_at_all or 0, plural)
+    stops = _stops(relations)
+    conversion = _conversion(relations, options)
+    rows: list[Row] = []
+    notes: list[str] = []
+    for sort in (sequences, stops, conversion):
+        rows += sort[: options.limit] if options.limit else sort
+        if options.limit and len(sort) > options.limit:
+            notes.append(f"{len(sort) - options.limit} more rows of {sort[0].section}, left out by the limit")
+    if several:
+        notes.append(
+            f"{several} {plural} have events of several processes: their order is that of these processes' clocks"
+        )
+    if (ended_at_all or 0) < number:
+        notes.append(f"{number - (ended_at_all or 0)} {plural} have not ended, and are in no share of bad ends")
+    return Report(
+        PATTERNS.name,
+        Window(options.since_ns, options.until_ns),
+        Sample({plural: number, "ended": ended_at_all or 0, "ended_badly": ended_badly or 0}),
+        tuple(rows),
+        tuple(notes),
+    )
+
+
+def find_common_event_patterns(
+    traces: Iterable[Timeline | Iterable[EventRecord]],
+    *,
+    length: int = 3,
+    by: Literal["name", "word"] = "name",
+    starts: bool = False,
+    bad: Sequence[str] = BAD,
+) -> tuple[Sequences, ...]:
+    """The sequences of timelines, or of lists of events (a trace each), that were fetched already: as the report `patterns`.
+
+    A timeline's own order is kept; a list is put into the order of time.
+    """
+    from leadtrace.query.model import Timeline
+
+    if not 2 <= length <= _LONGEST:
+        raise SettingsError(f"length of a pattern is from 2 to {_LONGEST}", got=length)
+    each: dict[tuple[str, ...], list[tuple[int, bool | None]]] = defaultdict(list)
+    number = ended = ended_badly = 0
+    for one in traces:
+        labels, outcome = _of_timeline(one, by, starts) if isinstance(one, Timeline) else _of_events(one, by, starts)
+        number += 1
+        badly = None if outcome is None else outcome in bad
+        ended += badly is not None
+        ended_badly += bool(badly)
+        grams = Counter(tuple(labels[at : at + length]) for at in range(len(labels) - length + 1))
+        for gram, times in grams.items():
+            each[gram].append((times, badly))
+    told = [
+        (
+            gram,
+            sum(times for times, _ in having),
+            len(having),
+            sum(bool(badly) for _, badly in having),
+            sum(badly is not None for _, badly in having),
+        )
+        for gram, having in each.items()
+    ]
+    told.sort(key=lambda one: (-one[2], one[0]))
+    return tuple(_sequences(told, number, ended_badly, ended, "traces"))
+
+
+def _bad(options: PatternOptions) -> tuple[str, ...]:
+    return options.bad or BAD
+
+
+def _label(by: str) -> str:
+    if by == "name":
+        return "e.name"
+    return """CASE WHEN e.buyer <> '' THEN e.name || ' ' || e.buyer WHEN e.check_name <> '' THEN e.name || ' ' || e.check_name
+    WHEN e.enhancement_name <> '' THEN e.name || ' ' || e.enhancement_name
+    WHEN e.word_name <> '' THEN e.name || ' ' || e.word_name ELSE e.name END"""
+
+
+def _sequences(
+    grams: Sequence[tuple[tuple[str, ...], int, int, int, int]], number: int, ended_badly: int, ended: int, of: str
+) -> list[Sequences]:
+    """Common ones, the most frequent first, then those that are rare and end badly, the least probable first."""
+    usual = ended_badly / ended if ended >= LEAST else 0.0
+    common, rare = [], []
+    for gram, times, having, badly, known in grams:
+        lift = badly / known / usual if usual and known else None
+        told = (gram, times, Rate(having, number, of), Rate(badly, known, f"{of} that ended", 5), lift)
+        if having >= max(2, _COMMON * number):
+            common.append(Sequences("common", *told, None))
+        chance = binomial_at_least(badly, known, usual) * len(grams)
+        if any(one.partition(" ")[0] in FLOW_ENDS for one in gram):
+            continue  # the end itself says how it ends
+        if usual and having <= _RARE * number and known >= 2 and badly and chance < _CHANCE:
+            rare.append(Sequences("rare_and_bad", *told, chance))
+    return common + sorted(rare, key=lambda one: (one.chance, one.sequence))
+
+
+def _stops(relations: Relations) -> list[Stop]:
+    found = relations.query(_STOPS)
+    runs: Counter[str] = Counter()
+    for flow, _, _, _, number in found:
+        runs[flow] += number
+    return [
+        Stop(flow, name, what, outcome, number, Rate(number, runs[flow], "runs of the flow"))
+        for flow, name, what, outcome, number in found
+    ]
+
+
+def _conversion(relations: Relations, options: PatternOptions) -> list[Conversion]:
+    steps = options.steps or STEPS
+    given: dict[str, str | int | float | None] = {f"step_{place}": one for place, one in enumerate(steps)}
+    firsts = ", ".join(
+        f"min(CASE WHEN name = $step_{place} THEN time_ns END) AS t{place}" for place in range(len(steps))
+    )
+    marks = ", ".join(f"$step_{place}" for place in range(len(steps)))
+    head = f"""
+WITH reached AS (
+  SELECT tenant, lead_id, {firsts}
+  FROM lead_events WHERE lead_id <> '' AND name IN ({marks}) GROUP BY tenant, lead_id
+)"""  # noqa: S608 - of numbers alone; the steps are parameters
+    parts = []
+    for place in range(len(steps)):
+        all_before = " AND ".join(f"t{before} IS NOT NULL" for before in range(place + 1))
+        took = f"t{place} - t{place - 1}" if place else "0"
+        parts.append(f"""
+SELECT {place} AS place, count(*), sum(CASE WHEN took < 0 THEN 1 ELSE 0 END),
+  min(CASE WHEN took >= 0 AND 2 * rank_of >= later THEN took END)
+FROM (
+  SELECT {took} AS took, row_number() OVER (
+      PARTITION BY CASE WHEN {took} >= 0 THEN 1 ELSE 0 END ORDER BY {took}
+    ) AS rank_of, sum(CASE WHEN {took} >= 0 THEN 1 ELSE 0 END) OVER () AS later
+  FROM reached WHERE {all_before}
+) those""")  # noqa: S608 - of numbers alone
+    rows = sorted(relations.query(head + "\nUNION ALL".join(parts), given))
+    found: list[Conversion] = []
+    for (place, leads, backwards, took), step in zip(rows, steps, strict=True):
+        before = rows[place - 1][1] if place else leads
+        found.append(
+            Conversion(
+                step,
+                leads,
+                Rate(leads, before, "leads at the step before"),
+                Rate(leads, rows[0][1], "leads at the first step"),
+                took / 1e6 if place and took is not None else None,
+                (backwards or 0) if place else 0,
+            )
+        )
+    return found
+
+
+def _of_timeline(timeline: Timeline, by: str, starts: bool) -> tuple[list[str], str | None]:
+    ended = [run for run in timeline.runs if run.ended_ns]
+    outcome = max(ended, key=lambda run: run.ended_ns).outcome if ended else None
+    return [
+        _named(one.name, one.attributes, by)
+        for one in timeline.events
+        if one.kind != "alert" and (starts or one.kind != "start")
+    ], outcome
+
+
+def _of_events(events: Iterable[EventRecord], by: str, starts: bool) -> tuple[list[str], str | None]:
+    def order(one: EventRecord) -> tuple[Any, ...]:
+        boot, sequence = sequence_of(one) or ("", 0)
+        return one.time_ns, boot, sequence, _named(one.name, one.attributes, by)
+
+    several = sorted({one.uid or id(one): one for one in events}.values(), key=order)
+    ends = [one for one in several if one.name in FLOW_ENDS]
+    outcome = None
+    if ends:
+        last = max(ends, key=lambda one: (one.time_ns, one.name, text(one.attributes, "flow.summary.final_outcome")))
+        outcome = (
+            text(last.attributes, "flow.summary.final_outcome") if last.name == "flow.completed" else last.name[5:]
+        )
+    kinds = {"alert"} if starts else {"alert", "start"}
+    return [_named(one.name, one.attributes, by) for one in several if kind_of(one) not in kinds], outcome
+
+
+def _named(name: str, attributes: Mapping[str, Any], by: str) -> str:
+    if by == "name":
+        return name
+    about = text(
+        attributes, "delivery.buyer", "bid.buyer", "validation.name", "rule.name", "enhancement.name", "leadtrace.name"
+    )
+    return f"{name} {about}" if about else name
+
+
+PATTERNS: Final = Analysis("patterns", patterns, PatternOptions, (Sequences, Stop, Conversion), hidden=("chance",))
