@@ -145,6 +145,12 @@ def test_totals_that_do_not_add_up() -> None:
     assert {rule for rule, _ in wrong} == {"totals_differ"}
     unspent = rules(word("flow", "F", 0, 100, sold, flow__journey__margin=40.0, **money))
     assert unspent == [("totals_differ", "flow")]
+    going_on = word("step", "task", 0, 150, service="other")
+    counted = {"flow__summary__steps_executed": 0, "flow__summary__open": 1}
+    assert rules(word("flow", "F", 0, 100, going_on, **counted)) == []
+    assert rules(word("flow", "F", 0, 100, going_on, **counted | {"flow__summary__open": 0})) == [
+        ("totals_differ", "flow")
+    ]
     tries = word("delivery", "D", 0, 50, word("attempt", "POST", 0, 50), delivery__attempts=3)
     assert rules(word("flow", "F", 0, 100, tries)) == [("totals_differ", "D")]
 

@@ -133,7 +133,10 @@ def _run(passage: _Passage, marks: list[Mark]) -> Run:
         )
     handed = any(one.word == "resume" for one in passage.nodes) or bool(last.get("flow.summary.handed_over"))
     later = any(one.answers and ends and one.answers[-1][0] > ends[0].time_ns for one in passage.deliveries)
-    if run.unattributed and not handed and not later:
+    going_on = last.get(
+        "flow.summary.open"
+    )  # words that the flow itself knew to be open: they ended after it had counted
+    if run.unattributed and not handed and not later and not going_on:
         told = ", ".join(
             f"{name.rpartition('.')[2]} {_plain(run.said[name])} where {_plain(run.counted[name])} was counted"
             for name in run.unattributed
