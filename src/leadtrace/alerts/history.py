@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from leadtrace.alerts import own_events
 from leadtrace.alerts.checklist import Check
 from leadtrace.alerts.model import Alert, State
+from leadtrace.alerts.rules import DAY
 from leadtrace.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -27,11 +28,15 @@ __all__ = [
     "checks_of",
     "find",
     "kept",
+    "prune",
     "settle",
     "silence",
     "silences",
     "state",
 ]
+
+
+_KEPT: Final = 90 * DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +203,13 @@ def checks_of(database: Database, alert_id: str) -> list[Check]:
         alert_id,
     )
     return [Check(item, result, answer, side, who, at_ns) for item, result, answer, side, who, at_ns in rows]
+
+
+def prune(database: Database, now_ns: int) -> None:
+    """Forget messages and events that were done with 90 days ago; alerts themselves stay. Within `writing`."""
+    before = now_ns - _KEPT
+    database.run("DELETE FROM outbox WHERE state <> 'waiting' AND done_ns > 0 AND done_ns < ?", before)
+    database.run("DELETE FROM events WHERE sent_ns > 0 AND sent_ns < ?", before)
 
 
 def silence(database: Database, target: str, since_ns: int, until_ns: int, by: str, note: str) -> Silence:

@@ -23,7 +23,7 @@ from leadtrace.alerts.messages import Messages
 from leadtrace.alerts.own_events import send_waiting
 from leadtrace.alerts.own_rules import judge_own
 from leadtrace.alerts.sending import NotSentError, send
-from leadtrace.errors import SettingsError, SourceError
+from leadtrace.errors import LeadtraceError
 
 if TYPE_CHECKING:
     import threading
@@ -102,8 +102,10 @@ class Watch:
         observations, unreadable = None, ""
         try:
             observations = self.observe(self.rules, history.state(self.database, "rules"), now_ns)
-        except SourceError as problem:
+        except LeadtraceError as problem:
             unreadable = str(problem)
+        except Exception as problem:  # noqa: BLE001 - a watch that dies of a bug is silent when it matters
+            unreadable = f"reading went wrong: {type(problem).__name__}: {problem}"
         with self.database.writing():
             if not self.database.hold("evaluate", self.owner, now_ns, now_ns + _LEASE_ROUNDS * self.every_ns):
                 return Round(evaluated=False)
@@ -120,6 +122,7 @@ class Watch:
             )
             changed += history.settle(self.database, "own", own, {})
             self._fill(now_ns)
+            history.prune(self.database, now_ns)
         return Round(True, unreadable, changed, len(found.state.open) + len(own.state.open))
 
     def look(self, now_ns: int) -> int:
@@ -155,12 +158,13 @@ class Watch:
             try:
                 rendered = self._rendering().render(message, channel, at_ns)
                 thread = self.deliver(channel, message, rendered)
-            except (NotSentError, SettingsError) as problem:
+            except Exception as problem:  # noqa: BLE001 - whatever a library does, the message waits and is tried again
                 failed.add(channel.name)
-                after = int(str(problem.data.get("after_ns", 0)))
+                after = int(str(problem.data.get("after_ns", 0))) if isinstance(problem, NotSentError) else 0
+                why = problem.message if isinstance(problem, LeadtraceError) else f"{type(problem).__name__}: {problem}"
                 give_up = notify_of(self.rules).give_up_ns
                 at_ns = clock() if clock is not None else now_ns
-                outbox.failed(self.database, message, at_ns, problem.message, after_ns=after, give_up_ns=give_up)
+                outbox.failed(self.database, message, at_ns, why, after_ns=after, give_up_ns=give_up)
             else:
                 outbox.sent(self.database, message, clock() if clock is not None else now_ns, thread)
                 taken += 1

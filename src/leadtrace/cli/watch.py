@@ -163,12 +163,18 @@ class _Rereading:
         if (stamp := self._stamp()) == self._seen:
             return
         self._seen = stamp
+        from leadtrace.alerts.channels import channels_of
+        from leadtrace.alerts.sending import lacking
+
         try:
             rules: Rules = load_rules(self._file, self._settings)
         except LeadtraceError as problem:
             say(f"the rules stay as they were: {problem}")
             return
         self._watch.use(rules)
+        for channel in channels_of(rules):
+            if missing := lacking(channel):
+                say(missing)
         click.echo(f"leadtrace watch: {self._file} was read anew: {len(rules.rules)} rules, {len(rules.groups)} groups")
 
 
