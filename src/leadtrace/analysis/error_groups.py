@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from leadtrace.catalogue.troubleshooting import Advice
 
-__all__ = ["DIMENSIONS", "Concentration", "Dimension", "ErrorGroup", "Tally", "Traffic", "judged"]
+__all__ = ["DIMENSIONS", "Concentration", "Dimension", "ErrorGroup", "Tally", "Traffic", "judged", "trend"]
 
 Dimension = Literal["buyer", "service", "campaign", "version", "host"]
 DIMENSIONS: Final[tuple[Dimension, ...]] = ("buyer", "service", "campaign", "version", "host")
@@ -149,7 +149,7 @@ def judged(
     hours, weekdays = when(tally.pieces, zone)
     peak_hours, peak_weekdays = peaks(tally.pieces, traffic.pieces, zone)
     rhythm = periodic(tally.history or tally.pieces, traffic.history or traffic.pieces, until_ns, now_ns)
-    trend, earlier, later = _trend(tally.pieces, traffic.pieces)
+    grows, earlier, later = trend(tally.pieces, traffic.pieces)
     advice = _advice(tally)
     pattern = _in_words(found, peak_hours, hours, peak_weekdays, rhythm)
     return ErrorGroup(
@@ -166,7 +166,7 @@ def judged(
         tally.in_tries,
         Rate(tally.stopped, tally.runs, "runs", LEAST),
         pattern,
-        trend,
+        grows,
         earlier,
         later,
         tuple(found),
@@ -180,7 +180,7 @@ def judged(
         tally.first_ns,
         tally.last_ns,
         tally.errors - 1,
-        bool(pattern) or trend == "rising",
+        bool(pattern) or grows == "rising",
         advice.title if advice else "",
         _suggestion(advice, found, rhythm),
         tuple(tally.samples[:5]),
@@ -206,7 +206,7 @@ def _concentrated(name: Dimension, tally: Tally, traffic: Traffic, tests: int) -
     return found
 
 
-def _trend(
+def trend(
     pieces: Mapping[int, int], traffic: Mapping[int, int]
 ) -> tuple[Literal["rising", "falling", "steady", "too few to tell"], int, int]:
     """Errors in either half of the time in which there was traffic, against what its work makes expect."""

@@ -53,6 +53,14 @@ REPORTS: Final[Mapping[str, tuple[str, str]]] = {
         "leadtrace.analysis.outbound:OUTBOUND",
         "Cold outbound: sends, limits and rests by sender, health, pools, reassignments.",
     ),
+    "reliability": (
+        "leadtrace.analysis.reliability:RELIABILITY",
+        "Availability, failures, latency, retries, open circuits; credentials and limits about to end.",
+    ),
+    "ads": (
+        "leadtrace.analysis.ads:ADS",
+        "Lead events received, saved, sent and malformed, by platform down to the advertisement.",
+    ),
     "series": ("leadtrace.analysis.series:SERIES", "What happened over time, by what names it: the figures of alerts."),
 }
 """Where each analysis is and what it answers: told here, so that listing them imports none."""
