@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import os
+import subprocess
+import sys
+import textwrap
 import threading
 import zlib
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -210,3 +215,44 @@ def grpc_receiver_on() -> Iterator[Callable[..., Receiver]]:
     yield start
     for one in running:
         next(one, None)
+
+
+SRC = str(Path(__file__).parents[1] / "src")
+
+
+@pytest.fixture
+def run_journaled(tmp_path):
+    """Runs a script whose journal is in the test's folder; gives the process."""
+    started: list[subprocess.Popen] = []
+
+    def start(
+        script: str, *, wait: int | None = 0, endpoint: str = "http://127.0.0.1:9", **environ: str
+    ) -> subprocess.Popen:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "LEADTRACE_"))}
+        process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(script)],
+            env={
+                **kept,
+                "PYTHONPATH": SRC,
+                "HOME": str(tmp_path),
+                "LEADTRACE_JOURNAL": str(tmp_path / "journal"),
+                "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+                "OTEL_SERVICE_NAME": "test",
+                **environ,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        if wait is not None:
+            out, err = process.communicate(timeout=50)
+            assert process.returncode == wait, out + err
+            process.told = out
+        return process
+
+    yield start
+    for one in started:
+        if one.poll() is None:
+            one.kill()
+        one.communicate()

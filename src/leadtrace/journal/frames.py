@@ -14,7 +14,7 @@ import enum
 import zlib
 from dataclasses import dataclass
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 __all__ = [
     "HEADER",
@@ -80,12 +80,11 @@ RECORDS: Final = {
 }
 """The types that are sent, and as what."""
 
-_IS_TYPE: Final = frozenset(Type)
+_TYPES: Final = {int(one): one for one in Type}
 KEYED: Final = frozenset({Type.LOG_OPENS, Type.LOG_CLOSES, Type.SPAN_BEGINS, Type.SPAN_ENDS})
 
 
-@dataclass(slots=True, frozen=True)
-class Frame:
+class Frame(NamedTuple):
     """One intact frame, and where it stands in its segment."""
 
     type: Type
@@ -154,7 +153,7 @@ def scan(data: bytes, base: int, salt: int, *, whole: bool) -> Scan:
     """
     found = Scan([], base, [])
     frames, view, length = found.frames, memoryview(data), len(data)
-    unpack, crc32, types = _HEAD.unpack_from, zlib.crc32, _IS_TYPE
+    unpack, crc32, types = _HEAD.unpack_from, zlib.crc32, _TYPES
     at = 0
     bad_from = -1
     while at + HEADER <= length:
@@ -165,7 +164,7 @@ def scan(data: bytes, base: int, salt: int, *, whole: bool) -> Scan:
                 if bad_from >= 0:
                     found.damaged.append((base + bad_from, base + at))
                     bad_from = -1
-                frames.append(Frame(Type(type_), data[at + HEADER : end], base + at, base + end))
+                frames.append(Frame(types[type_], data[at + HEADER : end], base + at, base + end))
                 at = end
                 continue
         if bad_from < 0:

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import struct
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["MARK", "derived_uid", "recover", "unfinished"]
 
 _log = logging.getLogger("leadtrace")
+
+_RECENT: Final = 4_096
+"""Of so many of the last records the time and the number are looked at: the last ones are among them, whichever thread wrote."""
 
 MARK: Final = "recovered"
 """In `leadtrace.marks` of what recovery wrote."""
@@ -123,30 +127,40 @@ def _write(folder: Folder, reader: SegmentReader, descriptor: int, frames: list[
 def _read(reader: SegmentReader, left: _Left) -> _Own:
     own = _Own()
     offset = 0
+    recent: deque[Frame] = deque(maxlen=_RECENT)
     while True:
         part = reader.read(offset, whole=True)
         for frame in part.frames:
-            _take(left, own, frame, reader.segment.boot)
+            if frame.type in RECORDS:
+                own.records += 1
+                recent.append(frame)
+            if frame.type is not Type.LOG and frame.type is not Type.SPAN:
+                _take(left, own, frame)
         if part.end == offset:
             break
         offset = part.end
+    for frame in recent:
+        _look_at(left, frame, reader.segment.boot)
     return own
 
 
-def _take(left: _Left, own: _Own, frame: Frame, boot: str) -> None:
+def _look_at(left: _Left, frame: Frame, boot: str) -> None:
+    """When a record was made, and its number."""
+    left.highest_signal = max(left.highest_signal, frame.signal)
+    record = frame.record
+    if RECORDS[frame.type] == "traces":
+        left.last_ns = max(left.last_ns, peek_span(record).end_ns)
+        return
+    left.last_ns = max(left.last_ns, log_time(record))
+    numbered = sequence_of(uid_of(record))
+    if numbered is not None and numbered[0] == boot:
+        left.last_sequence = max(left.last_sequence, numbered[1])
+
+
+def _take(left: _Left, own: _Own, frame: Frame) -> None:
     kind = frame.type
-    if kind in RECORDS or kind in KEYED:
+    if kind is Type.SIGNAL or kind in KEYED:
         left.highest_signal = max(left.highest_signal, frame.signal)
-    if kind in RECORDS:
-        own.records += 1
-        record = frame.record
-        if RECORDS[kind] == "logs":
-            left.last_ns = max(left.last_ns, log_time(record))
-            numbered = sequence_of(uid_of(record))
-            if numbered is not None and numbered[0] == boot:
-                left.last_sequence = max(left.last_sequence, numbered[1])
-        else:
-            left.last_ns = max(left.last_ns, peek_span(record).end_ns)
     if kind is Type.LOG_OPENS:
         left.opened[frame.key] = (frame.signal, frame.record)
     elif kind is Type.LOG_CLOSES:
