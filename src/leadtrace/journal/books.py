@@ -7,6 +7,7 @@ themselves.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Contents", "book_of", "close_books", "contents", "erased_ranges", "ledgers", "note_erased", "prune_books"]
 
 _KEPT_BOOKS_S = 90 * 86_400
+_STALE_S = 3600
 
 
 @dataclass(slots=True)
@@ -161,8 +163,16 @@ def erased_ranges(folder: Folder, boot: str) -> Ranges:
 
 
 def prune_books(folder: Folder, now_s: float) -> None:
-    """Forget processes of which nothing is left and whose book has not changed for 90 days."""
-    living = {one.boot for one in folder.segments()}
+    """Forget processes of which nothing is left and whose book has not changed for 90 days, and cursors into segments
+    that are gone.
+    """
+    segments = folder.segments()
+    living, stems = {one.boot for one in segments}, {one.stem for one in segments}
+    for lane in folder.lanes():
+        for cursor in (folder.path / "cursors" / lane).iterdir():
+            with contextlib.suppress(OSError):
+                if cursor.name not in stems and now_s - cursor.stat().st_mtime > _STALE_S:
+                    cursor.unlink()
     for path in (folder.path / "ledger").glob("*.json"):
         try:
             if path.stem not in living and now_s - path.stat().st_mtime > _KEPT_BOOKS_S:

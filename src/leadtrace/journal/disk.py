@@ -26,13 +26,14 @@ import weakref
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
+from leadtrace.journal.books import prune_books
 from leadtrace.journal.delivering import GaveUpError
 from leadtrace.journal.folder import NO_ROOM
 from leadtrace.journal.frames import Type, pack, record_of
 from leadtrace.journal.kept import pack_kept
 from leadtrace.journal.lanes import Lane
 from leadtrace.journal.losses import Losses, Statistics
-from leadtrace.journal.segment import Head, Segment, append_whole, create, pack_signal, sync_folder
+from leadtrace.journal.segment import Head, Segment, append_whole, create, pack_signal, sync_data, sync_folder
 from leadtrace.journal.tombstones import erased_among
 from leadtrace.otlp import identity
 from leadtrace.otlp.ledger import sequence_of
@@ -58,6 +59,7 @@ _WARN_AT: Final = 0.7
 _ROOM_AGAIN: Final = 0.95
 _SYNC_EVERY_S: Final = 0.1
 _TEND_EVERY_S: Final = 1.0
+_PRUNE_EVERY_S: Final = 3600.0
 EXIT_S: Final = 5.0
 """How long the end of a process waits for receivers that keep acknowledging; for one that does not, less than a second."""
 _EXIT_STALLED_S: Final = 0.7
@@ -338,7 +340,7 @@ class JournalSink:
     def _sync_now(self, writing: _Writing, position: int) -> None:
         """From the thread that wrote. What was written to the same segment before is durable with it."""
         try:
-            os.fdatasync(writing.descriptor)
+            sync_data(writing.descriptor)
         except OSError as why:
             self._warn("fsync", f"the journal's disk does not keep what is written: {why}")
             return
@@ -356,7 +358,7 @@ class JournalSink:
         try:
             for one in several:
                 with contextlib.suppress(OSError):
-                    os.fdatasync(one.descriptor)
+                    sync_data(one.descriptor)
         finally:
             with self._lock:
                 for one in several:
@@ -386,7 +388,7 @@ class JournalSink:
                 self._tending = None
 
     def _tend(self) -> None:
-        next_look = 0.0
+        next_look = next_pruning = 0.0
         while not self._closed:
             dirty = self._fsync == "interval" and self._written > self._synced
             with contextlib.suppress(Empty):
@@ -400,6 +402,9 @@ class JournalSink:
                 if due or now >= next_look:
                     next_look = now + _TEND_EVERY_S
                     self._look(due)
+                if now >= next_pruning:
+                    next_pruning = now + _PRUNE_EVERY_S
+                    prune_books(self.folder, time.time())
             except OSError as why:
                 self._warn("tend", f"the journal cannot be tended: {why}")
             except Exception:  # noqa: BLE001 - this thread must go on
@@ -451,7 +456,7 @@ class JournalSink:
         with self._lock:
             fresh.bytes += len(content)
         if self._fsync != "off":
-            os.fdatasync(fresh.descriptor)
+            sync_data(fresh.descriptor)
         self._retire(old, "rotated")
 
     def _told_again(self, key: int, body: bytes, old: _Writing, fresh: _Writing) -> tuple[int, bytes]:
@@ -474,7 +479,7 @@ class JournalSink:
         try:
             self.folder.with_reserve(lambda: append_whole(old.descriptor, frame))
             if self._fsync != "off":
-                os.fdatasync(old.descriptor)
+                sync_data(old.descriptor)
         finally:
             with self._lock:
                 old.retired = True
@@ -626,7 +631,7 @@ class JournalSink:
     def _sync_last(self, writing: _Writing | None) -> None:
         if writing is not None and self._written > self._synced:
             with contextlib.suppress(OSError):
-                os.fdatasync(writing.descriptor)
+                sync_data(writing.descriptor)
         with self._lock:
             self._synced = self._written
             waiters, self._waiters = self._waiters, []

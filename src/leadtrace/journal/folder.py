@@ -132,8 +132,11 @@ class Folder:
         return read_progress(self.path / "cursors" / lane, segment)
 
     def required(self, head: Head, seal: dict[str, Any]) -> list[str]:
-        """The lanes that must be done with a sealed segment before it goes."""
-        return [*head.lanes, *(f"kept.{kind}" for kind in seal.get("kept", ()))]
+        """The lanes that must be done with a sealed segment before it goes; all there are where its head is damaged."""
+        known = [lane for lane in self.lanes() if not lane.startswith("kept.")]
+        receivers = {lane.rpartition(".")[0] for lane in known}
+        anybody = [f"{one}.{kind}" for one in sorted(receivers) for kind in ("logs", "traces")]
+        return [*(head.lanes or anybody), *(f"kept.{kind}" for kind in seal.get("kept", ()))]
 
     def remove_if_done(self, segment: Segment) -> bool:
         """Let a segment go if all that must have are done with it; its books are kept."""

@@ -209,6 +209,11 @@ class Lane:
                     except OSError as why:  # a disk that is full, a folder that went: what waits stays where it is
                         self._trouble(f"the journal cannot be read or its cursors written: {why}")
                         self._sleep(1.0)
+                    except GaveUpError:
+                        raise
+                    except Exception as why:  # noqa: BLE001 - a lane that ends sends nothing any more
+                        self._trouble(f"a lane of the journal stumbled: {type(why).__name__}: {why}")
+                        self._sleep(1.0)
                     if self._stop and not moved:
                         return
                     if not moved:

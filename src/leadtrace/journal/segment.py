@@ -129,6 +129,11 @@ def append_whole(descriptor: int, content: bytes) -> None:
         raise OSError(errno.ENOSPC, "no space left")
 
 
+def sync_data(descriptor: int) -> None:
+    """Make what was written outlive the machine; macOS knows no fdatasync."""
+    (os.fdatasync if hasattr(os, "fdatasync") else os.fsync)(descriptor)
+
+
 def sync_folder(folder: Path) -> None:
     """Make names in a folder outlive the machine."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
