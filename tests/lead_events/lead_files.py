@@ -23,7 +23,7 @@ def _leads() -> list[dict[str, Any]]:
 
 
 FILE_LEADS = _leads()
-EXAMPLE_LEADS = FILE_LEADS[:60]
+EXAMPLE_LEADS = FILE_LEADS[:30]
 
 
 def words_of(leads: Iterable[Mapping[str, Any]]) -> dict[str, str]:

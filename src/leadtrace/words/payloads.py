@@ -221,7 +221,9 @@ def without_values(text: str, payload: Any) -> str:
     running = runtime.active()
     if running.redactor is None:
         return text
-    return running.redactor.text(text, sorted(set(_values(payload, "", running.allow)), key=len, reverse=True))
+    contacts_first = running.redactor.text(text)  # an address holds a name, which alone would leave the rest of it
+    values = sorted(set(_values(payload, "", running.allow)), key=len, reverse=True)
+    return running.redactor.text(contacts_first, values)
 
 
 def _scrubbed(field: str) -> str:
