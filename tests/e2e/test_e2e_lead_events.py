@@ -260,3 +260,12 @@ def test_workers_that_live_beside_each_other_send_nothing_twice(tmp_path: Path, 
             assert {one.id for one in platform.arrivals} == for_it
             assert Counter(one.id for one in platform.arrivals).most_common(1)[0][1] == 1
             assert not [one for one in platform.arrivals if one.resend]
+
+
+def test_the_example_as_a_reader_runs_it_loses_nothing_over_its_kill(tmp_path: Path) -> None:
+    env = leadtrace_environment() | {"TMPDIR": str(tmp_path), "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    command = [sys.executable, "-m", "examples.ad_platforms", "--events", "60"]
+    ran = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.stdout.startswith("killed after 30 events, with ")
+    assert ran.stdout.count(", 0 lost\n") == 2
