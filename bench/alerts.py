@@ -78,28 +78,24 @@ window = "1h"
 kind = "too_few"
 groups = ["brand", "office"]
 window = "2h"
-probability = 1e-5
 
 [rules.budget]
 kind = "budget"
 groups = ["brand", "office"]
 window = "4h"
 above = 800
-probability = 1e-5
 
 [rules.error_spike]
 kind = "error_spike"
 groups = "acme"
 window = "1h"
 min_sample = 10
-probability = 1e-5
 
 [rules.enhancement_degraded]
 kind = "enhancement_degraded"
 groups = "phone"
 window = "1h"
 min_sample = 10
-probability = 1e-5
 
 [rules.slowdown]
 kind = "slowdown"
@@ -107,7 +103,6 @@ groups = "brand"
 window = "1h"
 min_sample = 10
 factor = 1.6
-probability = 1e-5
 
 [rules.capacity]
 kind = "capacity"

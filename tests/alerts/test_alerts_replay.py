@@ -208,6 +208,8 @@ def test_history_by_days_is_the_history_at_once(asking: Asking, story: Story) ->
     now = story.since_ns + 26 * DAY
     whole = refresh(asking, rules, History(), now)
     assert learn(step, rules, now) == learn(whole, rules, now)
+    early = refresh(asking, rules, History(), story.since_ns + 21 * DAY)
+    assert learn(whole, rules, early.until_ns) == learn(early, rules, early.until_ns)
     assert refresh(asking, rules, step, now) is step
 
 

@@ -88,10 +88,10 @@ def _leads(
         for key, one in state.standings.items()
         if isinstance(rules.rules.get(key.rule), Absence)
     }
-    # A lead within the first minute of the window would do for all later ones.
+    # Only an absence asks how long ago the last lead was; one within the first minute does for all later looks.
     silent = [
         one
-        for one in groups
+        for one in watched(rules, Absence)
         if one.name not in earlier
         and (start < until or one.calendar.is_open(until))
         and not any(row.first_ns < since[one.name] + MINUTE or start == until for row in rows[one.name])

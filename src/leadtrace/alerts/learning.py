@@ -139,7 +139,10 @@ def learn(history: History, rules: Rules, now_ns: int, without: Mapping[str, Seq
         bins = [one for day, one in history.durations.get(group.name, {}).items() if since <= day < until]
         if bins:
             normal["durations", group.name] = Normal(bins=added(bins))
-    dues = [next_due(name, hours, until, now_ns) for name, hours in history.errors.items()]
+    dues = [
+        next_due(name, {at: count for at, count in hours.items() if at < until}, until, now_ns)
+        for name, hours in history.errors.items()
+    ]
     return Learnt(expected, normal, tuple(one for one in dues if one is not None))
 
 
