@@ -201,6 +201,18 @@ def test_a_state_of_health_lasts_until_another_is_told() -> None:
     assert said(bounded, health((2 * DAY, "crisis"))).holds is None
 
 
+def test_health_that_was_told_late_ends_no_alert_before_it_was_last_seen() -> None:
+    """`healthy` of half an hour ago arrives now: until the look before, crisis was all that anybody saw."""
+    rules = one_rule('kind = "health_state"\nkeep_firing = "0s"')
+    state, _ = evaluate(rules, health((2 * HOUR, "crisis")), State(), NOW)
+    later = NOW + 5 * MINUTE
+    points = (Point(NOW - 2 * HOUR, NOW - 2 * HOUR, text="crisis"), Point(NOW - HOUR, NOW - HOUR, text="healthy"))
+    _, changes = evaluate(rules, Observations(later, {("health", "crm"): Series(points)}), state, later)
+    assert [(one.change, one.alert.began_ns, one.alert.ended_ns) for one in changes] == [
+        ("resolved", NOW - 2 * HOUR, NOW)
+    ]
+
+
 def test_a_credential_is_told_so_long_before_it_ends_and_after() -> None:
     text = f'[credentials.google]\nexpires = 2026-10-05\nowners = "@sam"\n{GROUPS}[rules.r]\nkind = "expiry"\nbefore = "7d"\n'
     rules = loads(text)
