@@ -136,3 +136,11 @@ def test_a_source_that_keeps_no_events_is_not_asked(kept: Kept, monkeypatch: pyt
     monkeypatch.setattr(EmbeddedStore, "holds", Holds(logs=False))
     monkeypatch.setattr(EmbeddedStore, "events", None)
     assert timeline(kept.store, "lead_A").alerts == []
+
+
+def test_an_end_that_arrives_later_is_seen_by_the_next_timeline_of_the_same_source(kept: Kept) -> None:
+    kept.alert(replace(SILENCE, ended_ns=0, resolved_ns=0, ended_by=""))
+    (before,) = timeline(kept.store, "lead_A").alerts
+    kept.alert(SILENCE)
+    (after,) = timeline(kept.store, "lead_A").alerts
+    assert (before.ended_ns, after.ended_ns) == (0, NOON)
