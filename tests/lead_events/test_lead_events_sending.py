@@ -526,3 +526,16 @@ def test_a_record_that_is_none_of_ours_holds_nothing_up(told, platform):
     assert len(got) == 1
     with told.lead_events.outbox.transaction() as database:
         assert database.execute("SELECT count(*) FROM unreadable").fetchone() == (2,)
+
+
+def test_text_that_cannot_be_encoded_holds_nothing_up(told, platform, clock):
+    """Half a surrogate pair, as badly decoded input leaves it: in ids, in the payload, in what a platform says."""
+    half = "a\ud800b"
+    got = platform("meta", ValueError(half), lt.Refused(half, field=half))
+    receipt = lt.lead_event({half: half}, id=half, destination="meta", lead_id=half, type=half, schema=lambda p: None)
+    assert receipt.saved
+    lt.lead_event({half: half}, destination="meta", lead_id="l", schema=lambda p: {"reason": half, "field": half})
+    assert lt.send_waiting().failed == 1
+    clock.pass_s(10)
+    assert lt.send_waiting().quarantined == 1
+    assert [one.id for one in got] == ["a?b", "a?b"]

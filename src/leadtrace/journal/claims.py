@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from leadtrace.errors import SealError
-from leadtrace.otlp.lead_event import Claimed, LeadEvent, Settled, Telling, Turn, open_content
+from leadtrace.otlp.lead_event import Claimed, LeadEvent, Settled, Telling, Turn, open_content, utf8
 
 if TYPE_CHECKING:
     import sqlite3
@@ -117,8 +117,8 @@ def _settle(database: sqlite3.Connection, owner: str, settled: Settled, now_ns: 
         " check_again = 0 WHERE number = ?8 AND owner = ?9",
         (
             _STATES[settled.outcome],
-            settled.reason,
-            settled.field,
+            utf8(settled.reason),
+            utf8(settled.field),
             settled.status,
             settled.due_ns,
             settled.may_be_sent,

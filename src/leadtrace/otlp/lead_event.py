@@ -36,6 +36,7 @@ __all__ = [
     "Turn",
     "open_content",
     "seal_content",
+    "utf8",
 ]
 
 KIND: Final = "lead_event"
@@ -143,7 +144,7 @@ class Kept:
             "fields": dict(self.fields),
             "malformed": {destination: [one.reason, one.field] for destination, one in self.malformed.items()},
         }
-        told = json.dumps({key: value for key, value in head.items() if value}, separators=(",", ":")).encode()
+        told = json.dumps({key: value for key, value in head.items() if value or key == "id"}, separators=(",", ":")).encode()
         return len(told).to_bytes(4, "big") + told + self.sealed
 
     @classmethod
@@ -152,19 +153,34 @@ class Kept:
         size = int.from_bytes(record[:4], "big")
         try:
             head = json.loads(record[4 : 4 + size])
+            at = head.get("at", 0)
+            if type(at) is not int or abs(at) >= 1 << 63:
+                raise ValueError("no time")
             return cls(
-                head["id"],
-                tuple(head["to"]),
+                _text(head["id"]),
+                tuple(_text(one) for one in head["to"]),
                 bytes.fromhex(head["digest"]),
                 record[4 + size :],
-                head.get("lead_id", ""),
-                head.get("tenant", ""),
-                head.get("at", 0),
-                head.get("fields", {}),
-                {to: Problem(*one) for to, one in head.get("malformed", {}).items()},
+                _text(head.get("lead_id", "")),
+                _text(head.get("tenant", "")),
+                at,
+                {_text(key): _text(one) for key, one in head.get("fields", {}).items()},
+                {_text(to): Problem(*map(_text, one)) for to, one in head.get("malformed", {}).items()},
             )
-        except (ValueError, LookupError, TypeError, AttributeError) as why:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as why:
             raise SealError("these bytes are no kept lead event", cause=type(why).__name__) from why
+
+
+def utf8(text: str) -> str:
+    """A text that can be written: half a surrogate pair, as badly decoded input leaves it, becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    value.encode()
+    return value
 
 
 def seal_content(id: str, content: Content, sealer: Sealer) -> tuple[bytes, bytes]:  # noqa: A002 - the event's own word

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from leadtrace.errors import SettingsError
 from leadtrace.otlp import identity
-from leadtrace.otlp.lead_event import Arrival, Content, Problem
+from leadtrace.otlp.lead_event import Arrival, Content, Problem, utf8
 from leadtrace.otlp.sink import Receipt
 from leadtrace.otlp.values import clean
 from leadtrace.words import runtime
@@ -139,10 +139,10 @@ def _take_in(
         event_id,
         destinations,
         Content(value, raw, told, checked_by),
-        str(recorded.get("lead.id", "")),
-        tenant,
+        utf8(str(recorded.get("lead.id", ""))),
+        utf8(tenant),
         received_ns,
-        {key: str(recorded[f"lead.event.{key}"]) for key in told if f"lead.event.{key}" in recorded},
+        {key: utf8(str(recorded[f"lead.event.{key}"])) for key in told if f"lead.event.{key}" in recorded},
         malformed,
     )
     try:
@@ -166,12 +166,12 @@ def _take_in(
 def _text(value: object) -> str:
     """An id or a name as text; '' where there is none."""
     cleaned = clean(value)
-    return "" if cleaned is None else str(cleaned)
+    return "" if cleaned is None else utf8(str(cleaned))
 
 
 def _destinations(destination: str | Iterable[str]) -> tuple[str, ...]:
     named = [destination] if isinstance(destination, str) else list(destination)
-    found = tuple(dict.fromkeys(str(one) for one in named if one is not None and str(one)))
+    found = tuple(dict.fromkeys(utf8(str(one)) for one in named if one is not None and str(one)))
     if not found:
         mistake("lead_event:nobody", "lt.lead_event needs destination=: the platform that it is for, or several")
         return ("",)  # kept all the same, and listed as nobody's

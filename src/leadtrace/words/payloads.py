@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 from uuid import UUID
 
 from leadtrace.errors import SettingsError
-from leadtrace.otlp.lead_event import Problem
+from leadtrace.otlp.lead_event import Problem, utf8
 from leadtrace.otlp.personal import plain_name, sort_of
 from leadtrace.words import runtime
 from leadtrace.words.json_schema import check_by_schema, read_schema
@@ -219,6 +219,7 @@ def without_values(text: str, payload: Any) -> str:
     Values under keys that `configure(allow=…)` names may stay.
     """
     running = runtime.active()
+    text = utf8(text)
     if running.redactor is None:
         return text
     contacts_first = running.redactor.text(text)  # an address holds a name, which alone would leave the rest of it
@@ -229,6 +230,7 @@ def without_values(text: str, payload: Any) -> str:
 def _scrubbed(field: str) -> str:
     """The path of a field; keys of a payload may be contacts too."""
     redactor = runtime.active().redactor
+    field = utf8(field)
     return (redactor.text(field) if redactor is not None else field)[:200]
 
 
