@@ -144,7 +144,9 @@ class Kept:
             "fields": dict(self.fields),
             "malformed": {destination: [one.reason, one.field] for destination, one in self.malformed.items()},
         }
-        told = json.dumps({key: value for key, value in head.items() if value or key == "id"}, separators=(",", ":")).encode()
+        told = json.dumps(
+            {key: value for key, value in head.items() if value or key == "id"}, separators=(",", ":")
+        ).encode()
         return len(told).to_bytes(4, "big") + told + self.sealed
 
     @classmethod
