@@ -165,3 +165,45 @@ def test_what_others_are_asked_is_quoted_for_them() -> None:
     assert clickhouse.commands[1].endswith(
         f"OR (TraceId IN ('{'0a' * 16}') AND SpanAttributes['lead.id'] = '') SETTINGS mutations_sync = 2;"
     )
+
+
+EVENTS = """
+import sys
+import leadtrace as lt
+
+sent = []
+
+with lt.configure(service_name="intake", endpoint="http://127.0.0.1:9") as telemetry:
+    if sys.argv[1] == "send":
+        @lt.sender("meta")
+        def send(payload):
+            sent.append(payload["n"])
+    for number, lead in enumerate(sys.argv[2:]):
+        lt.lead_event({"n": number, "phone": "+1 415 555 0100"}, id=f"{sys.argv[1]}-{number}", destination="meta", lead_id=lead)
+    if sys.argv[1] == "send":
+        lt.send_waiting()
+print(sent)
+"""
+
+
+def test_lead_events_of_the_lead_are_not_sent_whether_they_were_there_or_come_later(machine: Machine) -> None:
+    """From the journal, and from what a process takes in afterwards."""
+
+    def run(*asked: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", EVENTS, *asked],
+            env=machine.environ,
+            check=True,
+            timeout=50,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout.strip()
+
+    run("keep", ANN, BOB)
+    told = machine.receipt(ANN, "--from", str(machine.folder / "store.db"))["receipt"]
+    assert told["places"][0]["counts"]["kept"] == 1
+    assert run("send", BOB, ANN) in ("[1, 0]", "[0, 1]")
+    # With no receiver to be had, what was recorded since lies in the journal until a sender meets it, or somebody asks again.
+    assert machine.receipt(ANN, "--from", str(machine.folder / "store.db"))["receipt"]["places"][0]["left"] == []
+    assert ANN.encode() not in machine.content()

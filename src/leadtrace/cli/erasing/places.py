@@ -108,9 +108,8 @@ def _lead_events(folder: Path, lead_ids: Sequence[str], tenant: str | None) -> D
     outbox = Outbox(folder)
     there = outbox.exists()
     outbox.close()
-    if not there:
-        return Done("lead events", str(folder))
-    return Done("lead events", str(folder), erase_lead(folder, lead_ids, tenant=tenant))
+    counts = erase_lead(folder, lead_ids, tenant=tenant)  # where there is none it is made, for the tombstone
+    return Done("lead events", str(folder), counts if there else {})
 
 
 def _store(source: str, lead_ids: Sequence[str], tenant: str | None, token: str) -> Done:
