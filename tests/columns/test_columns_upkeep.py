@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from leadtrace.errors import SourceError
 from leadtrace.otlp.records import EventRecord, SpanRecord
 from leadtrace.store.columns import copying
 from leadtrace.store.columns.copying import copy_new, made_from_json, remake
-from leadtrace.store.columns.files import folder_of
+from leadtrace.store.columns.files import folder_of, making
 from leadtrace.store.columns.on_columns import ColumnEngine
 from leadtrace.store.columns.upkeep import Upkeep
 from leadtrace.store.embedded import EmbeddedStore
@@ -226,3 +227,32 @@ def test_a_store_of_the_time_before_columns_is_read_by_its_rows(store: EmbeddedS
     Upkeep(new).copy()
     assert events_of(new) == (2, "ColumnEngine")
     new.close()
+
+
+def test_a_file_made_from_before_an_erasure_counts_for_nothing_though_none_stood_there(
+    store: EmbeddedStore, upkeep: Upkeep
+) -> None:
+    """The first copy of all: begun before the lead was erased, told to the writer after; and its file is gone with the erasure."""
+    store.append([], [an_event(number) for number in range(6)])
+    upkeep.begin()
+    slow = next(copy_new(store.path))
+    assert slow.file.file in on_disk(store)
+    assert store.erase(["lead_1"]).left == []
+    assert on_disk(store) == set()
+    upkeep.accept(made_from_json(slow.as_json()))
+    assert registered_names(upkeep) == set()
+    upkeep.copy()
+    assert events_of(store) == (5, "ColumnEngine")
+
+
+def test_an_erasure_waits_for_a_file_that_is_being_made(store: EmbeddedStore, upkeep: Upkeep) -> None:
+    """It holds what is to go, and has no name yet."""
+    store.append([], [an_event(number) for number in range(6)])
+    upkeep.begin()
+    erased = threading.Event()
+    with making(folder_of(store.path)):
+        thread = threading.Thread(target=lambda: (store.erase(["lead_1"]), erased.set()))
+        thread.start()
+        assert not erased.wait(0.2)
+    assert erased.wait(10)
+    thread.join()

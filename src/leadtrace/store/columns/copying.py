@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from leadtrace.store.columns.files import ColumnFile, folder_of, write_file
+from leadtrace.store.columns.files import ColumnFile, folder_of, making, write_file
 from leadtrace.store.columns.register import RELATIONS, registered
 from leadtrace.store.columns.taking import Taker
 from leadtrace.store.file import connect_reader, plainly
@@ -44,16 +44,19 @@ class Made:
 
     file: ColumnFile
     seen: int
+    erasures: int
     replaced: tuple[str, ...] = ()
 
     def as_json(self) -> str:
-        return json.dumps({"file": asdict(self.file), "seen": self.seen, "replaced": self.replaced})
+        return json.dumps(
+            {"file": asdict(self.file), "seen": self.seen, "erasures": self.erasures, "replaced": self.replaced}
+        )
 
 
 def made_from_json(line: str | bytes) -> Made:
     """What `as_json` told."""
     told = json.loads(line)
-    return Made(ColumnFile(**told["file"]), told["seen"], tuple(told["replaced"]))
+    return Made(ColumnFile(**told["file"]), told["seen"], told["erasures"], tuple(told["replaced"]))
 
 
 def copy_new(path: Path, per_file: int = PER_FILE) -> Iterator[Made]:
@@ -62,7 +65,7 @@ def copy_new(path: Path, per_file: int = PER_FILE) -> Iterator[Made]:
     The caller registers each before it asks for the next.
     """
     while True:
-        with plainly(path):
+        with plainly(path), making(folder_of(path)):
             connection = connect_reader(path)
             try:
                 connection.execute("BEGIN")
@@ -72,7 +75,7 @@ def copy_new(path: Path, per_file: int = PER_FILE) -> Iterator[Made]:
                     return
                 relation, first, last = gap
                 tables = Taker(connection).between(relation, first, last)
-                made = Made(write_file(folder_of(path), relation, first, last, tables), state.seen)
+                made = Made(write_file(folder_of(path), relation, first, last, tables), state.seen, state.erasures)
             finally:
                 connection.close()
         yield made
@@ -92,7 +95,7 @@ def remake(path: Path, every_changed: bool = False) -> Iterator[Made]:
     The caller registers each before it asks for the next.
     """
     while True:
-        with plainly(path):
+        with plainly(path), making(folder_of(path)):
             connection = connect_reader(path)
             try:
                 connection.execute("BEGIN")
@@ -104,7 +107,7 @@ def remake(path: Path, every_changed: bool = False) -> Iterator[Made]:
                     return
                 tables = _remade(connection, folder_of(path), group, state)
                 file = write_file(folder_of(path), group[0].relation, group[0].first, group[-1].last, tables)
-                made = Made(file, state.seen, tuple(one.file for one in group))
+                made = Made(file, state.seen, state.erasures, tuple(one.file for one in group))
             finally:
                 connection.close()
         yield made
@@ -156,8 +159,8 @@ def _remade(
 def _main(path: Path) -> None:
     """Tell each file on standard output, and wait for the parent's line that it has been dealt with."""
     os.nice(10)
-    for making in (copy_new(path), remake(path)):
-        for made in making:
+    for files in (copy_new(path), remake(path)):
+        for made in files:
             print(made.as_json(), flush=True)
             if not sys.stdin.readline():
                 return  # the parent is gone: it will find what it does not know, and remove it

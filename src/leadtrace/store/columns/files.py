@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
 from dataclasses import dataclass
@@ -13,12 +14,12 @@ from leadtrace.store.columns.taking import EVENTS, columns_of
 from leadtrace.store.file import beside
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     import pyarrow
 
-__all__ = ["ColumnFile", "folder_of", "missing", "remove_strangers", "write_file"]
+__all__ = ["ColumnFile", "folder_of", "making", "missing", "nobody_making", "remove_strangers", "write_file"]
 
 _SUFFIX: Final = ".parquet"
 _UNIQUE: Final = ("trace_id", "span_id", "parent_span_id", "attributes", "rest")
@@ -100,6 +101,40 @@ def write_file(folder: Path, relation: int, first: int, last: int, tables: Itera
     return ColumnFile(
         name, relation, first, last, rows, (folder / name).stat().st_size, least if rows else 0, most if rows else 0
     )
+
+
+@contextlib.contextmanager
+def making(folder: Path) -> Iterator[None]:
+    """Held from the look at the store on which a file is made until the file has its name; by several at once."""
+    with contextlib.ExitStack() as held:
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            held.enter_context(_locked(folder, fcntl.LOCK_SH))
+        except OSError as cause:
+            raise SourceError(
+                f"the columns in {folder} cannot be written", cause=cause.strerror or str(cause)
+            ) from cause
+        yield
+
+
+@contextlib.contextmanager
+def nobody_making(folder: Path) -> Iterator[None]:
+    """Waits until every file that is being made has its name, and lets nobody begin another meanwhile."""
+    if not folder.is_dir():
+        yield
+        return
+    with _locked(folder, fcntl.LOCK_EX):
+        yield
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, how: int) -> Iterator[None]:
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, how)
+        yield
+    finally:
+        os.close(handle)
 
 
 def remove_strangers(folder: Path, registered: Collection[str]) -> int:

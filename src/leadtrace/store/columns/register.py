@@ -36,6 +36,8 @@ class Registered:
     """The highest arrival ever given."""
     seen: int = 0
     """The last change noted."""
+    erasures: int = 0
+    """How many leads were erased so far: a file made before the last of them counts for nothing."""
 
     def of(self, relation: int) -> list[ColumnFile]:
         return [one for one in self.files if one.relation == relation]
@@ -68,6 +70,7 @@ def registered(connection: apsw.Connection) -> Registered:
         return found
     sql = "SELECT file, relation, first, last, rows, bytes, least_ns, most_ns FROM column_files ORDER BY first"
     found.files = [ColumnFile(*row) for row in connection.execute(sql)]
+    found.erasures = _erasures(connection)
     for change, relation, arrival in connection.execute("SELECT change, relation, arrival FROM column_changes"):
         found.seen = max(found.seen, int(change))
         if relation:
@@ -75,6 +78,10 @@ def registered(connection: apsw.Connection) -> Registered:
         else:
             found.stale = True
     return found
+
+
+def _erasures(connection: apsw.Connection) -> int:
+    return int(connection.execute("SELECT count(*) FROM erasures").get)
 
 
 def watch(connection: apsw.Connection) -> int:
@@ -87,11 +94,13 @@ def watch(connection: apsw.Connection) -> int:
     return found
 
 
-def register(connection: apsw.Connection, added: ColumnFile, seen: int, replaced: Sequence[str] = ()) -> bool:
+def register(
+    connection: apsw.Connection, added: ColumnFile, seen: int, erasures: int, replaced: Sequence[str] = ()
+) -> bool:
     """Let a file count that was made from a state with the changes up to `seen`, in place of others; by the writer.
 
-    False where one of those is not registered any more, or others stand for its arrivals: somebody else was faster, the
-    new file counts for nothing.
+    False where one of those is not registered any more, others stand for its arrivals, or a lead was erased since: somebody
+    else was faster, the new file counts for nothing.
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -101,7 +110,7 @@ def register(connection: apsw.Connection, added: ColumnFile, seen: int, replaced
             "SELECT 1 FROM column_files WHERE relation = ? AND first <= ? AND last >= ?",
             (added.relation, added.last, added.first),
         ).fetchone()
-        if overlapping or not there.issuperset(replaced):
+        if overlapping or not there.issuperset(replaced) or erasures != _erasures(connection):
             connection.execute("ROLLBACK")
             return False
         connection.execute("INSERT INTO column_files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", astuple(added))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from leadtrace.errors import SourceError
 from leadtrace.store.columns.copying import PER_FILE, copy_new, remake
-from leadtrace.store.columns.files import folder_of, missing, remove_strangers
+from leadtrace.store.columns.files import folder_of, missing, nobody_making, remove_strangers
 from leadtrace.store.columns.register import drop_all, register, registered, watch
 from leadtrace.store.file import connect_reader, plainly
 
@@ -71,7 +71,7 @@ class Upkeep:
     def accept(self, made: Made) -> None:
         """Let a file count that was made, in place of what it replaces; one that came too late is removed."""
         with self._store.writing() as connection:
-            accepted = register(connection, made.file, made.seen, made.replaced)
+            accepted = register(connection, made.file, made.seen, made.erasures, made.replaced)
         for name in made.replaced if accepted else (made.file.file,):
             (self._folder / name).unlink(missing_ok=True)
 
@@ -97,7 +97,10 @@ class Upkeep:
 
         Without what it takes to write them they are dropped; the rows are there, and are copied again some day.
         """
-        state = self.state()
+        with nobody_making(self._folder):  # else a file with what is gone could come after this
+            with self._store.writing() as connection:
+                state = registered(connection)
+            remove_strangers(self._folder, {one.file for one in state.files})
         if not state.files:
             return 0
         if state.stale or (missing() and any(state.changed_in(one) for one in state.files)):
