@@ -67,12 +67,11 @@ def test_a_bad_day_is_told_with_its_changes_reasons_cause_cascade_and_cost(judge
     assert found.of(HealthNow) == (HealthNow("healthy", MONDAY + 28 * HOUR, ()),)
     told = [((one.at_ns - MONDAY) // HOUR, one.from_state, one.to_state) for one in found.of(HealthChange)]
     assert told == [
-        (23, "unknown", "healthy"),
         (25, "healthy", "degraded"),
         (26, "degraded", "crisis"),
         (28, "crisis", "healthy"),
     ]
-    degraded = found.of(HealthChange)[1]
+    degraded = found.of(HealthChange)[0]
     assert "flows take 2.50 s on average (60 flows), usual is 0.80 s (1,440 flows" in degraded.reasons[0]
     assert any(one.startswith("66.7% of 60 enhancements succeeded") for one in degraded.reasons)
     assert any(one.startswith("30.0% of 60 enhancements timed out, usual is 0.0%") for one in degraded.reasons)
@@ -87,6 +86,13 @@ def test_a_bad_day_is_told_with_its_changes_reasons_cause_cascade_and_cost(judge
     # 8 of 1,440 usual runs earn nothing: 9.94 each; 120 flows began, 14 earned nothing.
     assert (money.currency, money.flows, str(money.revenue)) == ("USD", 120, "1060.00")
     assert (str(money.expected), str(money.impact)) == ("1193.33", "-133.33")
+
+
+def test_the_state_that_a_window_begins_with_is_that_of_the_hours_before(judged: Callable[..., Report]) -> None:
+    found = judged(a_bad_day, since=27)
+    assert [one.state for one in found.of(HealthHour)][:2] == ["healthy", "healthy"]
+    # In hour 26 the crisis of hour 25 was still held, and the hour after ended it.
+    assert [(one.from_state, one.to_state) for one in found.of(HealthChange)] == [("crisis", "healthy")]
 
 
 def test_hours_have_their_rates_with_what_they_are_of(judged: Callable[..., Report]) -> None:

@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 
+_WARM: Final = 24 * HOUR
 _ERRORS: Final = (
     "errors: runs in which something other than an enhancement failed for good, or a grave error was told; "
     "tries that were made good are not among them"
@@ -212,9 +213,15 @@ def health_report(relations: Relations, options: HealthOptions) -> Report[Row]:
     known = hours.hours()
     standing, rows, changes, episodes = Standing(), [], [], list[_Episode]()
     usual_of: dict[int, list[int]] = {}
-    for hour in (one for one in known if one + HOUR > since):
-        usual_of[hour] = [one for one in known if hour - back <= one < hour]
-        figures = hours.figures([hour], usual_of[hour], limits.least, part)
+    for hour in known:
+        baseline = [one for one in known if hour - back <= one < hour]
+        if hour + HOUR <= since:
+            # The state that the window begins with: judged a day before, so that a hold there is over.
+            if hour + _WARM >= since:
+                standing = health(hours.figures([hour], baseline, limits.least, (0, 0)), standing, limits)
+            continue
+        usual_of[hour] = baseline
+        figures = hours.figures([hour], baseline, limits.least, part)
         before, standing = standing, health(figures, standing, limits)
         if standing.state != before.state:
             changes.append(HealthChange(standing.since_ns, before.state, standing.state, standing.reasons))
@@ -257,7 +264,7 @@ def _gather(episodes: list[_Episode], hour: int, standing: Standing, aspects: se
         if was_bad and episodes:
             episodes[-1].ended_ns = standing.since_ns
         return
-    if not was_bad:
+    if not was_bad or not episodes:
         episodes.append(_Episode([], standing.state, set()))
     one = episodes[-1]
     # What better hours that are only waited out would say is no part of why it was bad.

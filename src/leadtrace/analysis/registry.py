@@ -61,6 +61,10 @@ REPORTS: Final[Mapping[str, tuple[str, str]]] = {
         "leadtrace.analysis.ads:ADS",
         "Lead events received, saved, sent and malformed, by platform down to the advertisement.",
     ),
+    "review": (
+        "leadtrace.analysis.review:REVIEW",
+        "The weekly or monthly review, each figure beside the period before.",
+    ),
     "series": ("leadtrace.analysis.series:SERIES", "What happened over time, by what names it: the figures of alerts."),
 }
 """Where each analysis is and what it answers: told here, so that listing them imports none."""

@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "reindex": ("leadtrace.cli.reindex:reindex", "Columns beside a store, for reports over weeks."),
     "retain": ("leadtrace.cli.retain:retain", "Remove what nobody has touched for so long."),
     "export": ("leadtrace.cli.export:export", "A store's records as Parquet files."),
+    "review": ("leadtrace.cli.review:review", "The weekly or monthly review, as a page or as Markdown."),
     "serve": ("leadtrace.cli.serve:serve", "OTLP in, an embedded store, the reading API."),
     "journal": ("leadtrace.cli.journal:journal", "What waits to be sent, for whom, since when; sending it."),
     "lead-events": ("leadtrace.cli.lead_events:lead_events", "What waits for each advertising platform."),
