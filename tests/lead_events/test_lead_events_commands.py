@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from jsonschema import Draft202012Validator
 
 import leadtrace as lt
 from leadtrace.cli import main
@@ -21,6 +22,7 @@ SCHEMA = {
         "user": {"type": "object", "properties": {"phone": {"pattern": "^\\+[0-9]+$"}}},
     },
 }
+SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 MALFORMED = {"value": "12,5", "user": {"phone": "+14155550100", "name": "Jane"}, "items": [{"sku": "a"}]}
 
 
@@ -36,6 +38,13 @@ def leadtrace(told, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable
         return CliRunner().invoke(main, list(arguments), **more)
 
     return call
+
+
+def holds(printed: str, name: str) -> None:
+    """What a command printed is what its published schema says."""
+    schema = json.loads((SCHEMAS / f"output-{name}.schema.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    Draft202012Validator(schema).validate(json.loads(printed))
 
 
 def malformed(id_: str = "ev_1", payload: object = MALFORMED, **more) -> None:
@@ -71,6 +80,7 @@ def test_what_waits_is_told_by_platform_with_the_last_error_and_an_exit_code(tol
         ),
         1,
     )
+    holds(leadtrace("lead-events", "--json").output, "lead-events")
     found = json.loads(leadtrace("lead-events", "--json").output)
     assert found["schema"] == "leadtrace.lead-events/1"
     meta = found["platforms"][1]
@@ -101,6 +111,7 @@ def test_the_list_says_why_and_shows_nothing_of_anybody(told, leadtrace):
     assert (found["id"], found["field"], found["reason"]) == ("ev_2", "value", "is string, not number")
     assert (found["lead_id"], found["campaign_group"], found["malformed"]) == ("lead_1", "solar", True)
     assert "Jane" not in leadtrace("quarantine", "list", "--json").output
+    holds(leadtrace("quarantine", "list", "--json").output, "quarantine")
 
 
 def test_the_payload_is_shown_only_when_asked_for(told, leadtrace):
@@ -116,6 +127,9 @@ def test_the_payload_is_shown_only_when_asked_for(told, leadtrace):
     assert (found["payload"], found["json_schema"], found["given"]["lead_id"]) == (MALFORMED, SCHEMA, "lead_1")
     [found] = json.loads(leadtrace("quarantine", "show", "ev_1", "--json").output)
     assert "payload" not in found
+    malformed("ev_2", payload=b"no JSON")
+    for id_ in ("ev_1", "ev_2"):
+        holds(leadtrace("quarantine", "show", id_, "--raw", "--json").output, "quarantine")
 
 
 def test_a_payload_is_repaired_checked_released_and_sent_and_all_of_it_is_told(told, leadtrace):
