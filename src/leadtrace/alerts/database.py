@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 import apsw
 
-from leadtrace.errors import SourceError
+from leadtrace.errors import SettingsError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -212,8 +212,10 @@ def alive(owner: str) -> bool:
 
 def _began(pid: int) -> str:
     """When that process began, as the system counts; '' where there is none."""
-    import psutil
-
+    try:
+        import psutil
+    except ImportError as cause:
+        raise SettingsError("the watch needs: pip install 'leadtrace[alerts]'") from cause
     try:
         process = psutil.Process(pid)
         return "" if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from leadtrace.store.relations.interface import Relations
     from leadtrace.store.relations.interface import Row as Relation
 
-__all__ = ["LEAD_EVENTS", "SERIES", "SeriesOptions", "SeriesRow", "column_of", "series"]
+__all__ = ["END_EVENTS", "LEAD_EVENTS", "SERIES", "SeriesOptions", "SeriesRow", "column_of", "series"]
 
 _SECOND: Final = 1_000_000_000
 _DAY: Final = 86_400 * _SECOND
@@ -34,7 +34,7 @@ LEAD_EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """What counts as a lead of a group of that kind, unless events are named."""
 
-_ENDS: Final[Mapping[str, tuple[str, ...]]] = {
+END_EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "campaign_group": ("flow.completed", "flow.failed", "flow.interrupted"),
     "buyer": ("delivery.accepted", "delivery.rejected", "delivery.failed", "delivery.unconfirmed"),
     "enhancement": ("enhancement.success", "enhancement.failed"),
@@ -162,7 +162,9 @@ def column_of(attribute: str) -> str:
 
 def _counted(relations: Relations, options: SeriesOptions) -> list[Relation]:
     named, also = _columns(options.by)
-    names = tuple(options.events) or (LEAD_EVENTS if options.of in ("leads", "last") else _ENDS).get(options.by, ())
+    names = tuple(options.events) or (LEAD_EVENTS if options.of in ("leads", "last") else END_EVENTS).get(
+        options.by, ()
+    )
     if not names and options.of != "errors":
         raise SettingsError("which events? those of a column are not known by themselves", by=options.by)
     parameters: dict[str, str | int | float | None] = {"since": options.since_ns}

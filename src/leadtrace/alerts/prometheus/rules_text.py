@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Final
 
-from leadtrace.alerts.prometheus.series import ENDS, FAILED, bucket, counted, leads, matching, promql_span, quoted
+from leadtrace.alerts.prometheus.series import FAILED, bucket, counted, leads, matching, promql_span, quoted
 from leadtrace.alerts.rules import (
     DAY,
     Absence,
@@ -17,6 +17,7 @@ from leadtrace.alerts.rules import (
     Slowdown,
     TooFew,
 )
+from leadtrace.analysis.series import END_EVENTS
 
 if TYPE_CHECKING:
     from leadtrace.alerts.rules import Group, Rule, Rules
@@ -154,7 +155,7 @@ class _Saying:
         window, past = promql_span(rule.window_ns), promql_span(rule.history_ns)
         recorded = []
         for one in groups:
-            ends, bad = counted(one, ENDS[one.kind]), counted(one, ENDS[one.kind], FAILED)
+            ends, bad = counted(one, END_EVENTS[one.kind]), counted(one, END_EVENTS[one.kind], FAILED)
             recorded += [
                 self._record("ends", one, f"sum(increase({ends}[{window}]))"),
                 self._record("failed", one, f"sum(increase({bad}[{window}])) or vector(0)"),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from leadtrace.alerts.rules import Group
 
-__all__ = ["ENDS", "bucket", "counted", "leads", "matching", "promql_span", "quoted"]
+__all__ = ["FAILED", "bucket", "counted", "leads", "matching", "promql_span", "quoted"]
 
 _SECOND: Final = 1_000_000_000
 
@@ -31,12 +31,6 @@ _SERIES: Final = {
     "flow": ("lead_flow_events_total", "flow_name"),
 }
 
-ENDS: Final = {
-    "campaign_group": ("flow.completed", "flow.failed", "flow.interrupted"),
-    "buyer": ("delivery.accepted", "delivery.rejected", "delivery.failed", "delivery.unconfirmed"),
-    "enhancement": ("enhancement.success", "enhancement.failed"),
-    "flow": ("flow.completed", "flow.failed", "flow.interrupted"),
-}
 FAILED: Final = 'leadtrace_kind="failure"'
 
 _SPANS: Final = "traces_span_metrics_duration_milliseconds_bucket"
