@@ -23,9 +23,11 @@ import leadtrace.journal.over_http
 import leadtrace.setup
 from leadtrace import catalogue
 from leadtrace.journal.disk import JournalSink
+from leadtrace.otlp import clock
 from leadtrace.otlp.peek import peek_log
 
 catalogue.load()
+REAL_NS = time.time_ns
 
 
 def telling(receipts: int) -> None:
@@ -69,14 +71,25 @@ def process(lead: str) -> None:
 
 def work(journal: str, endpoint: str, receipts: int, number: int, leads: int, ready: int = -1) -> None:
     telling(receipts)
+    if os.environ.get("FAULT_CLOCK"):
+        clock._CHECK_EVERY_NS = 0
     setup = lt.configure(
         endpoint=endpoint, journal=journal, service_name="faulty", journal_max=os.environ.get("FAULT_MAX")
     )
+    jumps = {leads // 3: 3_600, leads * 2 // 3: -7_200} if os.environ.get("FAULT_CLOCK") else {}
     for count in range(leads):
+        if count in jumps:
+            jump(jumps[count])
         if ready >= 0 and count == (number % 8 > 1):  # some are killed before their first lead
             os.write(ready, b"x")
         process(f"lead_{number:04d}_{count:06d}")
     setup.shutdown(float(os.environ.get("FAULT_SHUTDOWN_S", "5")))
+
+
+def jump(seconds: int) -> None:
+    """What a step of the machine's clock is to this process; it looks at the clock at once."""
+    clock._CHECK_EVERY_NS = 0
+    time.time_ns = lambda: REAL_NS() + seconds * 10**9
 
 
 def rounds(journal: str, endpoint: str, receipts: str, count: int, seed: int, longest_ms: float) -> None:

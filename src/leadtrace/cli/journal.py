@@ -23,6 +23,8 @@ _FOLDER = click.option(
     "--journal", "path", type=click.Path(path_type=Path), help="The journal's folder.  [default: LEADTRACE_JOURNAL]"
 )
 _LONGEST_ONCE_S = 3600
+_TRIES_ONCE = 5
+"""In a row, with waits between them: then the receiver is down."""
 _JSON = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 
 
@@ -101,7 +103,7 @@ def _send_once(lanes: list[Lane]) -> bool:
     for lane in lanes:
         until = time.monotonic() + _LONGEST_ONCE_S
         try:
-            while lane.sweep(until):
+            while lane.sweep(until, tries=_TRIES_ONCE):
                 pass
         except GaveUpError:
             left = True

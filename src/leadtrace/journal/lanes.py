@@ -109,7 +109,8 @@ class Lane:
         self._hurry = False
         self._stop = False
         self._give_up_at: float | None = None
-        self._patient = True
+        self._tries = 0  # failures in a row that end it, once it is to end; 0: none does
+        self._in_a_row = 0
         self._look_at = 0.0
         self._said_at = 0.0
         self._seen = self._erased.state
@@ -154,7 +155,7 @@ class Lane:
 
     def stop(self, until: float, *, patient: bool) -> None:
         """Give up at that time (monotonic) at the latest; not `patient`: after one more failure."""
-        self._patient = patient
+        self._tries = 0 if patient else 1
         self._give_up_at = until
         self._stop = True
         self.wake.put(None)
@@ -173,12 +174,12 @@ class Lane:
         self._own.clear()
         self._transport.close()
 
-    def sweep(self, until: float) -> bool:
+    def sweep(self, until: float, *, tries: int = 1) -> bool:
         """One pass over all that there is, in the calling thread; whether anything moved.
 
-        Raises GaveUpError at that time (monotonic), or where the receiver does not take it now.
+        Raises GaveUpError at that time (monotonic), or after so many failures of the receiver in a row.
         """
-        self._patient, self._give_up_at = False, until
+        self._give_up_at, self._tries = until, tries
         with uninstrumented():
             self._look_at = 0.0
             return self._pass()
@@ -426,10 +427,12 @@ class Lane:
             _log.warning("leadtrace: %s cannot be delivered now and wait in the journal (%s)", self.kind, answer.why)
             self._said_at = 0.0
         self._say(LaneState(self._folder.lane_state(self.name).acknowledged_ns, time.time_ns(), answer.why))
-        if self._give_up_at is not None and not self._patient:
+        self._in_a_row += 1
+        if 0 < self._tries <= self._in_a_row:
             raise GaveUpError(answer.why)
 
     def answered(self) -> None:
+        self._in_a_row = 0
         if self.failing:
             self.failing = False
             self._said_at = 0.0
@@ -448,7 +451,7 @@ class Lane:
             end = self._give_up_at
             hurry, self._hurry = self._hurry, False
             now = time.monotonic()
-            if end is not None and (now >= end or not self._patient or (asked and until > end)):
+            if end is not None and (now >= end or 0 < self._tries <= self._in_a_row or (asked and until > end)):
                 raise GaveUpError("the process ends")
             if not asked and (hurry or end is not None):
                 until = min(until, now + (0.05 if hurry else 0.25))
