@@ -279,7 +279,3 @@ class Rules:
     file: str = ""
     extra: Mapping[str, object] = field(default_factory=dict)
     """Sections that others read (`channels`, `checklist` …), as they stand in the file."""
-
-    @property
-    def longest_window_ns(self) -> int:
-        return max((one.window_ns for one in self.rules.values()), default=HOUR)
