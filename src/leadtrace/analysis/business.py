@@ -139,21 +139,15 @@ ORDER BY grp, currency"""
 # A bulk delivery begins once and is answered once per lead: it is open where nobody answered at all.
 _OPEN: Final = """
 SELECT count(*) FROM (
-  SELECT DISTINCT tenant, delivery_id, trace_id, span_id FROM lead_events
-  WHERE name = 'delivery.started' AND time_ns < $as_of
-) begun
-LEFT JOIN (
-  SELECT DISTINCT tenant, delivery_id, trace_id, span_id FROM all_events
-  WHERE name IN ('delivery.accepted', 'delivery.rejected', 'delivery.pending', 'delivery.failed', 'delivery.unconfirmed',
-      'delivery.cancelled') AND time_ns >= $since AND time_ns < $as_of
-) answered ON answered.tenant = begun.tenant AND answered.trace_id = begun.trace_id AND answered.span_id = begun.span_id
-  AND answered.delivery_id = begun.delivery_id
-LEFT JOIN (
-  SELECT DISTINCT tenant, delivery_id FROM all_events
-  WHERE name IN ('delivery.accepted', 'delivery.rejected', 'delivery.pending', 'delivery.failed', 'delivery.unconfirmed',
-      'delivery.cancelled') AND time_ns >= $since AND time_ns < $as_of AND delivery_id <> ''
-) known ON known.tenant = begun.tenant AND known.delivery_id = begun.delivery_id
-WHERE answered.tenant IS NULL AND known.tenant IS NULL"""
+  SELECT max(CASE WHEN name = 'delivery.started' AND time_ns < $until THEN 1 ELSE 0 END) AS began,
+    max(CASE WHEN name <> 'delivery.started' THEN 1 ELSE 0 END) AS answered
+  FROM all_events
+  WHERE name IN ('delivery.started', 'delivery.accepted', 'delivery.rejected', 'delivery.pending', 'delivery.failed',
+      'delivery.unconfirmed', 'delivery.cancelled')
+    AND time_ns >= $since AND time_ns < $as_of AND (delivery_id <> '' OR span_id <> '')
+  GROUP BY tenant, CASE WHEN delivery_id <> '' THEN delivery_id ELSE trace_id || span_id END
+) each_delivery
+WHERE began = 1 AND answered = 0"""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)

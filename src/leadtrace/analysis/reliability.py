@@ -449,5 +449,5 @@ RELIABILITY: Final = Analysis(
     reliability,
     ReliabilityOptions,
     (Partner, Failing, Circuit, Ending),
-    hidden=("answered", "own_faults", "timed", "max_ms", "calls_retried"),
+    hidden=("answered", "own_faults", "cached", "cancelled", "timed", "max_ms", "calls_retried", "tries"),
 )

@@ -49,14 +49,15 @@ ORDER BY 1, 2, currency"""  # noqa: S608 - of constants alone
 _UNFINISHED: Final = """
 SELECT {named}, count(*)
 FROM (
-  SELECT DISTINCT tenant, trace_id, span_id, enhancement_name, enhancement_service FROM lead_events
-  WHERE name = 'enhancement.started' AND span_id <> ''
-) begun
-LEFT JOIN (
-  SELECT DISTINCT tenant, trace_id, span_id FROM all_events
-  WHERE name IN ('enhancement.success', 'enhancement.failed', 'enhancement.cancelled') AND time_ns >= $since
-) ended ON ended.tenant = begun.tenant AND ended.trace_id = begun.trace_id AND ended.span_id = begun.span_id
-WHERE ended.tenant IS NULL AND {chosen}
+  SELECT max(enhancement_name) AS enhancement_name, max(enhancement_service) AS enhancement_service,
+    max(CASE WHEN name = 'enhancement.started' AND time_ns < $until THEN 1 ELSE 0 END) AS began,
+    max(CASE WHEN name <> 'enhancement.started' THEN 1 ELSE 0 END) AS ended
+  FROM all_events
+  WHERE name IN ('enhancement.started', 'enhancement.success', 'enhancement.failed', 'enhancement.cancelled')
+    AND span_id <> '' AND time_ns >= $since
+  GROUP BY tenant, trace_id, span_id
+) each_call
+WHERE began = 1 AND ended = 0 AND {chosen}
 GROUP BY 1"""
 
 # Leads that were offered to a buyer (the others could not be sold, whatever was known of them), by the stratum of their first
@@ -326,8 +327,9 @@ def _after(piece_ns: int, over: str, options: RoiOptions) -> int:
 
 def _unfinished(relations: Relations, options: RoiOptions) -> dict[str, int]:
     named, _ = _columns(options)
-    chosen, given = _chosen(options, f"begun.{named}")
-    return dict(relations.query(_UNFINISHED.format(named=f"begun.{named}", chosen=chosen), given))
+    chosen, given = _chosen(options, named)
+    until = options.until_ns or END_OF_TIME
+    return dict(relations.query(_UNFINISHED.format(named=named, chosen=chosen), {**given, "until": until}))
 
 
 def _declared_values(
