@@ -200,3 +200,21 @@ def test_what_cannot_be_watched_is_told_before_it_begins(place: Field) -> None:
     place.run("watch", "--rules", str(place.folder / "none.toml"), code=2)
     place.rules.write_text(place.rules.read_text().replace("TEAM_TOKEN", "NO_SUCH_TOKEN"))
     place.run("watch", *rules, "--from", str(place.store), code=2)
+
+
+def test_the_backlog_of_a_journal_is_what_waits_in_it(tmp_path: Path) -> None:
+    """A process that died with what it could not send: two events, and the spans that carry them."""
+    from leadtrace.cli.watch import _backlog
+    from leadtrace.errors import SourceError
+
+    told = (
+        "import os, leadtrace as lt\n"
+        f"lt.configure(journal={str(tmp_path / 'journal')!r}, endpoint='http://127.0.0.1:9', key={str(tmp_path / 'key')!r})\n"
+        "lt.emit('lead.received', lead_id='lead_1'); lt.emit('lead.accepted', lead_id='lead_1')\n"
+        "os._exit(0)\n"
+    )
+    environment = {name: one for name, one in os.environ.items() if not name.startswith(("LEADTRACE_", "OTEL_"))}
+    subprocess.run([sys.executable, "-c", told], check=True, timeout=60, env=environment)
+    assert _backlog(str(tmp_path / "journal")) == 4
+    with pytest.raises(SourceError, match="there is no journal"):
+        _backlog(str(tmp_path / "none"))

@@ -148,3 +148,24 @@ def test_spans_and_names_as_prometheus_has_them() -> None:
     assert [promql_span(one * seconds) for one in (0, 90, 3600, 5400, 86_400)] == ["0s", "90s", "1h", "90m", "1d"]
     assert promql_span(seconds // 4) == "250ms"
     assert matching(["a.b", "c|d"]) == '"a\\\\.b|c\\\\|d"'
+
+
+def test_labels_and_texts_of_the_file_mean_nothing_else_to_prometheus() -> None:
+    rules = loads(
+        CHANNELS.replace(
+            'groups = "*"',
+            'groups = "*"\nrunbook = "https://wiki.example/{{ x }}"\nlabels = { "team-name" = "a", group = "mine", 1st = "b" }',
+        )
+    )
+    found = export_rules(rules)
+    (alert,) = [one for group in found.groups for one in group["rules"] if one.get("alert") == "silence"]
+    assert alert["labels"] == {
+        "team_name": "a",
+        "group": "mine",
+        "_1st": "b",
+        "severity": "high",
+        "rule": "silence",
+        "kind": "absence",
+    }
+    assert alert["annotations"]["runbook_url"] == 'https://wiki.example/{{ "{{" }} x }}'
+    assert "silence: its label group has a meaning of its own there" in found.unsaid

@@ -210,7 +210,7 @@ class _Saying:
             self._not("quantiles are only as fine as the Collector's buckets, and no chance is worked out")
         told = "{{ $labels.group }}: " + f"p{rule.quantile * 100:g}" + " is {{ $value }} ms"
         found = self._alert(expression, told)
-        found["labels"] |= {"judged_by": "duration"}  # beside the alert of the same name about failures
+        found["labels"]["judged_by"] = "duration"  # beside the alert of the same name about failures
         return [*recorded, found] if groups else []
 
     # Dates.
@@ -263,11 +263,18 @@ class _Saying:
             found["for"] = promql_span(rule.for_ns)
         if timed and rule.keep_firing_ns:
             found["keep_firing_for"] = promql_span(rule.keep_firing_ns)
-        found["labels"] = {"severity": rule.severity, "rule": rule.name, "kind": rule.kind, **rule.labels}
-        found["annotations"] = {"summary": told, **({"runbook_url": rule.runbook} if rule.runbook else {})}
+        ours = {"severity": rule.severity, "rule": rule.name, "kind": rule.kind}
+        labels = {_slug(key): _literal(one) for key, one in rule.labels.items()}
+        lost = sorted(labels.keys() & {*ours, "alertname", "group"})
+        self._not(f"its label {', '.join(lost)} has a meaning of its own there", bool(lost))
+        found["labels"] = {**labels, **{key: _literal(one) for key, one in ours.items()}}
+        found["annotations"] = {"summary": told}
+        if rule.runbook:
+            found["annotations"]["runbook_url"] = _literal(rule.runbook)
         owners = {one.name: one.owners for one in self._groups() if one.owners}
         if owners:
-            found["annotations"]["owners"] = "; ".join(f"{name}: {', '.join(who)}" for name, who in owners.items())
+            told_owners = "; ".join(f"{name}: {', '.join(who)}" for name, who in owners.items())
+            found["annotations"]["owners"] = _literal(told_owners)
         return found
 
     def _not(self, sentence: str, where: bool = True) -> None:
@@ -314,5 +321,12 @@ def _itself(rules: Rules) -> list[dict[str, Any]]:
     ]
 
 
+def _literal(text: str) -> str:
+    """A text in which Prometheus finds no template of its own."""
+    return text.replace("{{", '{{ "{{" }}')
+
+
 def _slug(name: str) -> str:
-    return "".join(one if one.isascii() and (one.isalnum() or one == "_") else "_" for one in name)
+    """The name as Prometheus takes it in a metric or a label."""
+    found = "".join(one if one.isascii() and (one.isalnum() or one == "_") else "_" for one in name)
+    return f"_{found}" if found[:1].isdigit() else found
