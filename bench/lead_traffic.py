@@ -95,7 +95,8 @@ def multiply_columns(path: Path, target: Path, copies: int) -> None:
     """
     import duckdb
 
-    shutil.copyfile(path, target)
+    if not target.exists():
+        shutil.copyfile(path, target)
     folder = folder_of(target)
     folder.mkdir(exist_ok=True)
     store = EmbeddedStore.open(target, write=True)
@@ -120,12 +121,15 @@ def multiply_columns(path: Path, target: Path, copies: int) -> None:
             columns.append(changed.get(column, column))
         for first in range(1, last + 1, step):
             file = folder / f"{name}-{first}.parquet"
-            duck.execute(
-                f"""COPY (SELECT {", ".join(columns)} FROM read_parquet($paths), range(1, $copies + 1) numbers(k)
-                    WHERE arrival BETWEEN $first AND $last)
-                    TO '{file}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 125000)""",
-                {"paths": paths, "copies": copies, "first": first, "last": first + step - 1},
-            )
+            if not file.exists():
+                half = file.with_suffix(".half")
+                duck.execute(
+                    f"""COPY (SELECT {", ".join(columns)} FROM read_parquet($paths), range(1, $copies + 1) numbers(k)
+                        WHERE arrival BETWEEN $first AND $last)
+                        TO '{half}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 125000)""",
+                    {"paths": paths, "copies": copies, "first": first, "last": first + step - 1},
+                )
+                half.rename(file)
             ((rows, least, most),) = duck.execute(
                 f"SELECT count(*), min({time_column}), max({time_column}) FROM '{file}'"
             ).fetchall()

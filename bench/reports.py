@@ -147,8 +147,9 @@ def main() -> None:
     measure(path, asked_for.only, asked_for.rows)
     if asked_for.times:
         target = asked_for.folder / f"{asked_for.times}-times.db"
-        if not target.exists():
+        if not target.with_suffix(".made").exists():
             multiply_columns(path, target, asked_for.times)
+            target.with_suffix(".made").touch()
         measure(target, asked_for.only, False)
 
 

@@ -23,7 +23,7 @@ class Quick(Keeping):
     retain_every_s = 0.0
 
 
-async def until(what, timeout: float = 30) -> None:
+async def until(what, timeout: float = 50) -> None:
     deadline = time.monotonic() + timeout
     while not await asyncio.to_thread(what):
         assert time.monotonic() < deadline, "what was waited for did not happen"

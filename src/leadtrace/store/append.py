@@ -89,6 +89,12 @@ INSERT OR IGNORE INTO shared SELECT ?1, ?2
 WHERE EXISTS (SELECT 1 FROM spans WHERE arrival = ?2) OR EXISTS (SELECT 1 FROM events WHERE arrival = ?2)"""
 
 
+# More than what was united is noted by it: what is noted is read from here instead of from a copy, and is the same.
+_NOTE: Final = """
+INSERT INTO column_changes (relation, arrival)
+SELECT 2, arrival FROM events WHERE boot = ? AND sequence = ? AND arrival <= ?"""
+
+
 @dataclass(slots=True)
 class Appended:
     """What became of a batch's records, spans and events together."""
@@ -169,10 +175,10 @@ class Appender:
         self._connection.executemany(sql, rows)
         return self._connection.total_changes() - before
 
-    def noted(self) -> int:
-        """How many changes of copied rows have been noted (`column_changes`), so far and ever."""
-        found: int | None = self._connection.execute("SELECT max(change) FROM column_changes").get
-        return found or 0
+    def watched(self) -> int:
+        """Up to which arrival changes are to be noted, because rows up to there may have been copied; 0: of none."""
+        found: int = self._connection.execute("SELECT value FROM counters WHERE name = 'watched'").get
+        return found
 
     def changes(self) -> int:
         """How many rows the last statement changed."""
@@ -445,14 +451,14 @@ class _Batch:
 
     def _events_by_uid(self, found: list[tuple[tuple[Any, ...], EventRecord]]) -> None:
         store, told = self._store, self._told
-        noted = store.noted()
         changed = store.many(_EVENT_BY_UID, [row for row, _ in found])
-        changed -= store.noted() - noted  # what a trigger notes counts as a change, too
         arrivals = [row[0] for row, _ in found]
         sql = "SELECT count(*) FROM events WHERE boot IS NOT NULL AND arrival BETWEEN ? AND ?"
         stored = store.execute(sql, (min(arrivals), max(arrivals))).get
         told.stored += stored
         told.united += changed - stored
+        if changed > stored and (watched := store.watched()):
+            store.many(_NOTE, [(*row[10:12], watched) for row, _ in found])
         if changed == len(found):
             return
         told.repeated += len(found) - changed

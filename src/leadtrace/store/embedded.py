@@ -57,6 +57,12 @@ SELECT e.resource, e.scope, e.arrival, t.trace_id, e.span_id, e.idx, e.time_ns, 
 FROM events e JOIN traces t USING (trace) JOIN texts n ON n.text_id = e.name
 WHERE """
 
+_NOTES_UPDATES: Final = """
+CREATE TEMP TRIGGER event_changed AFTER UPDATE ON main.events
+WHEN old.arrival <= (SELECT value FROM counters WHERE name = 'watched')
+BEGIN INSERT INTO column_changes (relation, arrival) VALUES (2, old.arrival); END"""
+"""Columns may hold rows that are updated here; what appending updates it notes itself."""
+
 
 class EmbeddedStore:
     """A `Source` over one SQLite file, and, opened with `write`, the place where records go."""
@@ -185,9 +191,11 @@ class EmbeddedStore:
         with self._appending, plainly(self.path):
             if self._writer is None or self._appender is None:
                 raise SourceError(f"the store {self.path} is not open for writing")
+            self._writer.execute(_NOTES_UPDATES)
             try:
                 yield self._writer, self._appender
             finally:
+                self._writer.execute("DROP TRIGGER IF EXISTS temp.event_changed")
                 self._appender.forget()
 
     def size(self) -> int:
