@@ -110,6 +110,9 @@ def review(relations: Relations, options: ReviewOptions) -> Report[Row]:
         notes.append("the periods are not of one length: changes of what adds up over days are per day")
     if rows and not reviewed.before.started and not reviewed.before.runs:
         notes.append("nothing was recorded in the period before: there is nothing to compare with")
+    before = hours.hours(period.before_ns, period.before_until_ns)
+    if rows and before and before[0] >= period.before_ns + _DAY:
+        notes.append(f"records of the period before begin on {_day(before[0])}: its sums are of fewer days")
     return Report(
         REVIEW.name,
         Window(period.since_ns, period.until_ns),

@@ -15,7 +15,7 @@ from leadtrace.analysis.review_rows import (
     ReviewSeries,
     ReviewTable,
 )
-from leadtrace.analysis.review_said import axis, before_of, change_of, day, said, title_of, value_of
+from leadtrace.analysis.review_said import axis, before_of, change_of, day, said, title_of, told_columns, value_of
 from leadtrace.query.printable import plain
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ def _part(rows: Sequence[Row]) -> Iterator[str]:
             case ReviewTable():
                 yield f"**{_safe(one.name)}** (`leadtrace report {one.report}`)\n"
                 if one.lines:
-                    yield from _table(one.heads, one.numbers, one.lines)
+                    told = told_columns(one)
+                    yield from _table(told.heads, told.numbers, told.lines)
                 if one.note:
                     yield f"\n{_safe(one.note)}."
                 yield ""

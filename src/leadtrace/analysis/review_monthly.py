@@ -7,14 +7,23 @@ from typing import TYPE_CHECKING, Final
 
 from leadtrace.analysis.business import Deliveries, Takings
 from leadtrace.analysis.health import HealthHour
-from leadtrace.analysis.health_figures import Work, Worked
+from leadtrace.analysis.health_figures import Worked
 from leadtrace.analysis.performance import Improvable, PathPart
+from leadtrace.analysis.reliability import Circuit, Ending, Partner
 from leadtrace.analysis.review_figures import mean, share
 from leadtrace.analysis.review_rows import ReviewBars, ReviewHours, ReviewLinks, ReviewTable
-from leadtrace.analysis.review_spoken import MOST, minute, money_changed, rate_told, relative, versioned
+from leadtrace.analysis.review_spoken import (
+    MOST,
+    minute,
+    money_changed,
+    points_told,
+    priced,
+    rate_told,
+    relative,
+    versioned,
+)
 from leadtrace.analysis.review_weekly import SAMPLE, cost_bars, failed_tries, takings
 from leadtrace.query.printable import duration
-from leadtrace.query.printable import money as priced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,7 +93,7 @@ def system_optimization(part: Part, reviewed: Reviewed) -> Iterable[Row]:
             for one in changes
         )
         heads = ("flow", "change", "saves a run", "faster", "of runs")
-        note = "worked out again on recorded runs; `leadtrace report what-if` states the assumptions"
+        note = "worked out again on recorded runs; the report what-if states the assumptions"
         yield ReviewTable(part, "what would help most", "what-if", heads, (2, 3, 4), lines, note)
     path = [one for one in found.of(PathPart) if one.path_ms > 0]
     path.sort(key=lambda one: (-one.path_ms, one.name))
@@ -143,7 +152,7 @@ def service_reliability(part: Part, reviewed: Reviewed) -> Iterable[Row]:
     before_all = sum((one for work, one in usual.items() if work.side != "own" and work.label), Worked())
     yield share(
         part,
-        "calls to others that succeeded or were answered",
+        "calls to others without a failure",
         (now_all.ends - now_all.failures, now_all.ends),
         (before_all.ends - before_all.failures, before_all.ends),
         "calls",
@@ -171,12 +180,8 @@ def service_reliability(part: Part, reviewed: Reviewed) -> Iterable[Row]:
             "up",
         )
     ordered = sorted(external.items(), key=lambda one: (-one[1].failures, -one[1].ends, one[0].label))
-    lines = tuple(_reliable(reviewed, work, one, usual.get(work)) for work, one in ordered[: 2 * MOST])
-    if lines:
-        heads = ("service or buyer", "calls", "answered", "change", "timed out", "mean", "change", "circuit opened")
-        yield ReviewTable(
-            part, "services and buyers", "reliability", heads, (1, 2, 3, 4, 5, 6, 7), lines, "most failures first"
-        )
+    yield from _partners(part, reviewed)
+    if external:
         failing = [(work, one) for work, one in ordered if one.failures][:MOST]
         if failing:
             yield ReviewBars(
@@ -192,27 +197,54 @@ def service_reliability(part: Part, reviewed: Reviewed) -> Iterable[Row]:
     yield ReviewHours(part, "health by hour", tuple(one.hour_ns for one in hours), tuple(one.state for one in hours))
 
 
-def _reliable(reviewed: Reviewed, work: Work, one: Worked, was: Worked | None) -> tuple[str, ...]:
-    took = one.took_us / one.timed / 1000 if one.timed else None
-    took_before = was.took_us / was.timed / 1000 if was and was.timed else None
-    opened = sum(
-        reviewed.hours.circuits.get(hour, {}).get(work.label, 0)
-        for hour in reviewed.hours.hours(reviewed.period.since_ns, reviewed.period.until_ns)
-    )
-    answered = (one.ends - one.failures) / one.ends if one.ends else None
-    answered_before = (was.ends - was.failures) / was.ends if was and was.ends else None
-    return (
-        f"{work.label} ({work.side})",
-        f"{one.ends:,}",
-        f"{answered:.2%}" if answered is not None else "",
-        f"{(answered - answered_before) * 100:+.2f} points"
-        if answered is not None and answered_before is not None
-        else "new",
-        f"{one.timeouts:,}",
-        duration(took) if took is not None else "",
-        relative(took, took_before) if took is not None else "",
-        f"{opened:,}" if opened else "",
-    )
+def _partners(part: Part, reviewed: Reviewed) -> Iterable[Row]:
+    now, before = reviewed.both("reliability")
+    usual = {(one.sort, one.name): one for one in before.of(Partner)}
+    opened = {one.name: one for one in now.of(Circuit)}
+    lines = []
+    for one in now.of(Partner)[: 2 * MOST]:
+        was, circuit = usual.get((one.sort, one.name)), opened.get(one.name)
+        lines.append(
+            (
+                f"{one.name} ({one.sort})",
+                f"{one.calls:,}",
+                rate_told(one.availability),
+                points_told(one.availability, was.availability if was else None),
+                f"{one.unanswered:,}",
+                f"{one.retries:,}",
+                duration(one.p95_ms) if one.p95_ms is not None else "",
+                relative(one.p95_ms, was.p95_ms if was else None) if one.p95_ms is not None else "",
+                f"{circuit.opened:,} for {duration(circuit.open_ms)}" if circuit else "",
+            )
+        )
+    if lines:
+        heads = (
+            "service or buyer",
+            "calls",
+            "available",
+            "change",
+            "unanswered",
+            "retries",
+            "95% within",
+            "change",
+            "circuit open",
+        )
+        note = "available: answered, a no or no data included, of the calls that went out"
+        yield ReviewTable(part, "services and buyers", "reliability", heads, (1, 2, 3, 4, 5, 6, 7), tuple(lines), note)
+    ending = [
+        (
+            f"{one.name} ({one.sort})",
+            one.what,
+            f"{one.refused:,}",
+            minute(one.next_expected_ns) if one.next_expected_ns else "",
+            one.evidence,
+            one.suggestion,
+        )
+        for one in now.of(Ending)[:MOST]
+    ]
+    if ending:
+        columns = ("of", "what", "refused", "expected", "evidence", "what to do")
+        yield ReviewTable(part, "about to end", "reliability", columns, (2,), tuple(ending), "")
 
 
 def architecture_review(part: Part, reviewed: Reviewed) -> Iterable[Row]:

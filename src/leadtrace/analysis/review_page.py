@@ -18,7 +18,18 @@ from leadtrace.analysis.review_rows import (
     ReviewSeries,
     ReviewTable,
 )
-from leadtrace.analysis.review_said import NONE, axis, before_of, change_of, day, said, title_of, tone, value_of
+from leadtrace.analysis.review_said import (
+    NONE,
+    axis,
+    before_of,
+    change_of,
+    day,
+    said,
+    title_of,
+    told_columns,
+    tone,
+    value_of,
+)
 from leadtrace.errors import SettingsError
 from leadtrace.query.printable import plain
 from leadtrace.version import __version__
@@ -80,7 +91,7 @@ def _part(part: Part, review: Report[Any]) -> dict[str, Any]:
         "figures": [_figure(one) for one in rows if isinstance(one, ReviewFigure)],
         "advice": [one for one in rows if isinstance(one, ReviewAdvice)],
         "pictures": list(_pictures(rows)),
-        "tables": [one for one in rows if isinstance(one, ReviewTable)],
+        "tables": [told_columns(one) for one in rows if isinstance(one, ReviewTable)],
     }
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from leadtrace.analysis.review_spoken import priced
 from leadtrace.query.printable import duration, plain
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
     from leadtrace.analysis.model import Report
-    from leadtrace.analysis.review_rows import ReviewFigure, Unit
+    from leadtrace.analysis.review_rows import ReviewFigure, ReviewTable, Unit
 
-__all__ = ["NONE", "axis", "before_of", "change_of", "day", "said", "title_of", "tone", "value_of"]
+__all__ = ["NONE", "axis", "before_of", "change_of", "day", "said", "title_of", "told_columns", "tone", "value_of"]
 
 NONE: Final = "\N{EN DASH}"
 """Stands where there is no value."""
@@ -23,7 +25,7 @@ def said(value: float | None, unit: Unit, amount: Decimal | None = None, currenc
     """One value with its unit; a dash where there is none."""
     if unit == "money":
         if amount is not None:
-            return f"{amount:,.{max(2, -int(amount.normalize().as_tuple().exponent))}f} {plain(currency)}"
+            return priced(amount, currency).rstrip()
         return f"{value:,.2f} {plain(currency)}" if value is not None else NONE
     if value is None:
         return NONE
@@ -38,16 +40,19 @@ def axis(value: float, unit: Unit, currency: str = "") -> str:
     """A value beside a picture's axis, short."""
     if unit in ("share", "ms"):
         return said(value, unit)
+    if unit == "money" and value < 1e4:
+        return f"{value:,.2f} {plain(currency)}".rstrip()
     short = f"{value / 1e6:.3g}M" if value >= 1e6 else f"{value / 1e3:.3g}k" if value >= 1e4 else f"{value:.4g}"
     return f"{short} {currency}".rstrip() if unit == "money" else short
 
 
 def value_of(figure: ReviewFigure) -> str:
-    return said(figure.value, figure.unit, figure.amount, figure.currency)
+    """The figure itself; of money without its currency, which its name has."""
+    return said(figure.value, figure.unit, figure.amount)
 
 
 def before_of(figure: ReviewFigure) -> str:
-    return said(figure.before, figure.unit, figure.before_amount, figure.currency)
+    return said(figure.before, figure.unit, figure.before_amount)
 
 
 def change_of(figure: ReviewFigure) -> str:
@@ -67,6 +72,17 @@ def tone(figure: ReviewFigure) -> Literal["good", "bad", "same"]:
     if not figure.good or not figure.clear or figure.change is None or abs(figure.change) < 0.005:
         return "same"
     return "good" if (figure.change > 0) == (figure.good == "up") else "bad"
+
+
+def told_columns(table: ReviewTable) -> ReviewTable:
+    """The table without columns in which no line says anything."""
+    kept = [at for at in range(len(table.heads)) if not table.lines or any(line[at] for line in table.lines)]
+    return replace(
+        table,
+        heads=tuple(table.heads[at] for at in kept),
+        numbers=tuple(new for new, at in enumerate(kept) if at in table.numbers),
+        lines=tuple(tuple(line[at] for at in kept) for line in table.lines),
+    )
 
 
 def day(time_ns: int, form: str = "%a %d %b") -> str:

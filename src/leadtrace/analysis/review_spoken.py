@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from leadtrace.analysis.review_rows import ReviewBars
-from leadtrace.query.printable import moment
+from leadtrace.query.printable import moment, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,10 +15,27 @@ if TYPE_CHECKING:
     from leadtrace.analysis.review_figures import Reviewed
     from leadtrace.analysis.review_rows import Part
 
-__all__ = ["MOST", "bars_of", "changed", "minute", "money_changed", "points_told", "rate_told", "relative", "versioned"]
+__all__ = [
+    "MOST",
+    "bars_of",
+    "changed",
+    "minute",
+    "money_changed",
+    "points_told",
+    "priced",
+    "rate_told",
+    "relative",
+    "versioned",
+]
 
 MOST: Final = 10
 """Lines of a table and bars of a picture: the reports have the rest."""
+
+
+def priced(amount: Decimal, currency: str) -> str:
+    """An amount with its currency, at least two places and none that say nothing."""
+    places = max(2, -int(amount.normalize().as_tuple().exponent))
+    return f"{amount:,.{places}f} {plain(currency)}"
 
 
 def bars_of(part: Part, name: str, now: Mapping[str, int], before: Mapping[str, int]) -> ReviewBars:

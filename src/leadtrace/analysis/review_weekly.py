@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from leadtrace.analysis.business import Takings
 from leadtrace.analysis.capacity import ResourceRow, VolumeRow
+from leadtrace.analysis.error_groups import ErrorGroup
 from leadtrace.analysis.health import HealthCause, HealthHour
 from leadtrace.analysis.health_figures import HOUR
 from leadtrace.analysis.performance import FlowTime, StepTime
 from leadtrace.analysis.review_figures import DAY, count, mean, money, share
 from leadtrace.analysis.review_rows import ReviewBars, ReviewFigure, ReviewHours, ReviewSeries, ReviewTable
-from leadtrace.analysis.review_spoken import MOST, bars_of, changed, minute, points_told, rate_told, relative
+from leadtrace.analysis.review_spoken import MOST, bars_of, changed, minute, points_told, priced, rate_told, relative
 from leadtrace.analysis.roi import Calls, Return
 from leadtrace.query.printable import duration, moment
-from leadtrace.query.printable import money as priced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -41,12 +41,11 @@ SAMPLE: Final = 100
 """How many runs, or leads, are read whole where an analysis does that."""
 
 _ERRORS: Final = """
-SELECT time_ns - time_ns % 86400000000000 AS day, error_category, error_subcategory, error_type, error_step, error_fingerprint,
-  count(*), count(DISTINCT CASE WHEN lead_id <> '' THEN tenant || '/' || lead_id END)
+SELECT time_ns - time_ns % 86400000000000 AS day, error_category, error_subcategory, count(*)
 FROM lead_events
 WHERE name = 'error.occurred' AND amends = ''
-GROUP BY 1, 2, 3, 4, 5, 6
-ORDER BY 1, 2, 3, 4, 5, 6"""
+GROUP BY 1, 2, 3
+ORDER BY 1, 2, 3"""
 _TRIES: Final = """
 SELECT sum(CASE WHEN kind = 'attempt_failure' THEN 1 ELSE 0 END), count(*)
 FROM lead_events
@@ -121,7 +120,7 @@ def _amount(one: Takings | None, name: str) -> tuple[Decimal, int]:
 
 def error_trends(part: Part, reviewed: Reviewed) -> Iterable[Row]:
     now, before = reviewed.query(_ERRORS)
-    total, total_before = sum(row[6] for row in now), sum(row[6] for row in before)
+    total, total_before = sum(row[3] for row in now), sum(row[3] for row in before)
     yield count(reviewed, part, "errors that occurred", total, total_before, "errors", "down")
     counts, usual = reviewed.now, reviewed.before
     yield share(part, "runs with a failure", (counts.failed, counts.runs), (usual.failed, usual.runs), "runs", "down")
@@ -131,38 +130,35 @@ def error_trends(part: Part, reviewed: Reviewed) -> Iterable[Row]:
         _by(rows, lambda row: "/".join(filter(None, row[1:3])) or "unsorted") for rows in (now, before)
     )
     yield bars_of(part, "errors by sort", by_sort, sort_before)
-    groups, groups_before = (_by(rows, _group) for rows in (now, before))
-    leads = _by(now, _group, 7)
+    yield from _groups(part, reviewed)
+
+
+def _groups(part: Part, reviewed: Reviewed) -> Iterable[Row]:
+    """The largest groups of errors, with what they have in common and what to do."""
+    now, before = (report.of(ErrorGroup) for report in reviewed.both("errors"))
+    usual = {one.group: one.errors for one in before}
     lines = tuple(
         (
-            name,
-            f"{number:,}",
-            f"{groups_before[name]:,}",
-            changed(reviewed, number, groups_before[name]),
-            f"{leads[name]:,}",
+            f"{one.type or 'error'} in {one.step}" if one.step else one.type or one.group,
+            f"{one.errors:,}",
+            f"{usual.get(one.group, 0):,}",
+            changed(reviewed, one.errors, usual.get(one.group, 0)),
+            f"{one.leads:,}",
+            one.pattern,
+            one.suggestion,
         )
-        for name, number in groups.most_common(MOST)
+        for one in now[:MOST]
     )
     if lines:
-        yield ReviewTable(
-            part,
-            "largest groups",
-            "errors",
-            ("error", "now", "before", "change", "leads"),
-            (1, 2, 3, 4),
-            lines,
-            f"{len(groups) - MOST} more groups" if len(groups) > MOST else "",
-        )
+        heads = ("error", "now", "before", "change", "leads", "pattern", "what to do")
+        note = f"{len(now) - MOST} more groups" if len(now) > MOST else ""
+        yield ReviewTable(part, "largest groups", "errors", heads, (1, 2, 3, 4), lines, note)
 
 
-def _group(row: tuple[Any, ...]) -> str:
-    return f"{row[3] or 'error'} in {row[4]}" if row[4] else row[3] or row[5] or "error"
-
-
-def _by(rows: Iterable[tuple[Any, ...]], key: Callable[[tuple[Any, ...]], str], column: int = 6) -> Counter[str]:
+def _by(rows: Iterable[tuple[Any, ...]], key: Callable[[tuple[Any, ...]], str]) -> Counter[str]:
     found = Counter[str]()
     for row in rows:
-        found[key(row)] += row[column]
+        found[key(row)] += row[3]
     return found
 
 
@@ -171,9 +167,9 @@ def _errors_a_day(
 ) -> ReviewSeries:
     told, usual = Counter[int](), Counter[int]()
     for row in now:
-        told[row[0]] += row[6]
+        told[row[0]] += row[3]
     for row in before:
-        usual[row[0]] += row[6]
+        usual[row[0]] += row[3]
     period = reviewed.period
     days = [period.since_ns + day * DAY for day in range(-(-(period.until_ns - period.since_ns) // DAY))]
     return ReviewSeries(
