@@ -241,6 +241,17 @@ def test_an_error_told_a_second_time_is_one_and_its_flow_s_end_counts() -> None:
     assert (row.flows_stopped.numerator, row.flows_stopped.denominator) == (10, 30)
 
 
+def test_an_error_before_the_flow_knew_its_lead_is_that_lead_s() -> None:
+    story = Story()
+    story.tell("flow.started", run="r", **{"flow.name": "F", "leadtrace.kind": "start"})
+    story.tell("error.occurred", run="r", at=1, **{"error.fingerprint": "g"})
+    story.tell("flow.completed", run="r", lead="a", at=2)
+    (row,) = ask("errors", story.events).rows
+    (same,) = analyze_error_patterns(story.events)
+    assert row.sample_leads == same.sample_leads == ("a",)
+    assert row.leads == same.leads == 1
+
+
 def test_a_trend_is_told_against_the_work_begun() -> None:
     story = Story()
     for number in range(100):

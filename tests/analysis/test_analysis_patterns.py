@@ -116,6 +116,26 @@ def test_conversion_counts_leads_from_step_to_step(reader: Reader, traffic: Traf
             assert row.of_previous.denominator == rows[place - 1].leads
 
 
+def test_without_steps_those_that_occur_are_taken() -> None:
+    story = Story()
+    for name in ("flow.started", "delivery.accepted"):
+        story.tell(name, lead="a", run="r")
+    assert [row.step for row in ask("patterns", story.events).of(Conversion)] == ["flow.started", "delivery.accepted"]
+    assert ask("patterns", []).rows == ()
+
+
+def test_what_a_flow_told_before_it_knew_its_lead_is_that_lead_s() -> None:
+    story = Story()
+    story.tell("flow.started", run="r", **{"leadtrace.kind": "start"})
+    story.tell("operation.completed", run="r", at=1)
+    story.tell("delivery.accepted", lead="a", run="r", at=2)
+    story.tell("flow.completed", lead="a", run="r", at=3, **{"flow.summary.final_outcome": "delivered"})
+    found = ask("patterns", [*story.events, *story.events], length=2)
+    assert found.sample["leads"] == 1
+    assert [(row.step, row.leads) for row in found.of(Conversion)] == [("flow.started", 1), ("delivery.accepted", 1)]
+    assert found.of(Stop)[0].last_event == "delivery.accepted"
+
+
 def journey(story: Story, lead: str, names: list[str], outcome: str = "delivered", at: int = 0) -> None:
     for number, name in enumerate(names):
         story.tell(name, lead=lead, run=f"run-{lead}", at=at + number, **{"leadtrace.kind": "milestone"})

@@ -250,9 +250,15 @@ def _from_events(events: Iterable[EventRecord]) -> tuple[dict[str, Tally], Traff
         for one in several
         if one.name == "flow.failed"
     }
+    # A flow may learn its lead after it began: what went wrong before is that lead's, too.
+    leads: dict[str, str] = defaultdict(str)
+    for one in several:
+        if one.name.startswith("flow."):
+            run = text(one.attributes, "leadtrace.run_id")
+            leads[run] = max(leads[run], one.lead_id)
     tallies: dict[str, Tally] = {}
     affected: dict[tuple[str, str], set[str]] = defaultdict(set)
-    seen: dict[str, list[EventRecord]] = defaultdict(list)
+    seen: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for number, one in enumerate(several):
         if kinds[number] != "error" or text(one.attributes, "leadtrace.amends"):
             continue
@@ -277,7 +283,8 @@ def _from_events(events: Iterable[EventRecord]) -> tuple[dict[str, Tally], Traff
             ("word", text(above.attributes, "leadtrace.word") if word == "attempt" and above else word),
         ):
             setattr(tally, name, max(getattr(tally, name), value))
-        who = one.lead_id or f"e{number}"
+        lead = one.lead_id or (leads[run] if run else "")
+        who = lead or f"e{number}"
         for name, value in _dimensions(one, around, runs.get(run)).items():
             if who not in affected[f"{key} {name}", value]:
                 affected[f"{key} {name}", value].add(who)
@@ -288,12 +295,12 @@ def _from_events(events: Iterable[EventRecord]) -> tuple[dict[str, Tally], Traff
             tally.pieces[piece] += 1
         affected[f"{key} runs", "all"] |= {run} - {""}
         affected[f"{key} runs", "stopped"] |= {run} if (run, text(said, "error.type")) in stopped else set()
-        seen[key].append(one)
+        seen[key].append((-one.time_ns, lead))
     for key, tally in tallies.items():
-        in_time = sorted(seen[key], key=lambda one: (-one.time_ns, one.lead_id))
-        tally.first_ns, tally.last_ns = in_time[-1].time_ns, in_time[0].time_ns
-        tally.samples = list(dict.fromkeys(one.lead_id for one in in_time if one.lead_id))[:5]
-        tally.leads = len({one.lead_id for one in in_time if one.lead_id})
+        in_time = sorted(seen[key])
+        tally.first_ns, tally.last_ns = -in_time[-1][0], -in_time[0][0]
+        tally.samples = list(dict.fromkeys(lead for _, lead in in_time if lead))[:5]
+        tally.leads = len({lead for _, lead in in_time if lead})
         tally.runs, tally.stopped = len(affected[f"{key} runs", "all"]), len(affected[f"{key} runs", "stopped"])
     return tallies, _traffic_of(several)
 

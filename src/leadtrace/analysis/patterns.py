@@ -33,18 +33,20 @@ _COMMON: Final = 0.01
 _RARE: Final = 0.05
 _CHANCE: Final = 0.001
 
-_WHO: Final = {
-    "lead": "CASE WHEN e.lead_id <> '' THEN e.tenant || '/' || e.lead_id ELSE '' END",
-    "run": "e.run_id",
-    "trace": "e.trace_id",
-}
+# A flow may learn its lead after it began: what it told before is that lead's, too.
+_LEAD: Final = """CASE WHEN e.lead_id <> '' THEN e.tenant || '/' || e.lead_id
+    WHEN coalesce(r.lead_id, '') <> '' THEN e.tenant || '/' || r.lead_id ELSE '' END"""
+_ITS_RUN: Final = (
+    " LEFT JOIN lead_runs r ON r.run_id = e.run_id AND r.tenant = e.tenant AND e.lead_id = '' AND e.run_id <> ''"
+)
+_WHO: Final = {"lead": (_LEAD, _ITS_RUN), "run": ("e.run_id", ""), "trace": ("e.trace_id", "")}
 # Who ended badly: by the last end of a run, of the lead, the run or the trace.
 _ENDED: Final = """ended AS (
   SELECT who, outcome FROM (
     SELECT {who} AS who,
       CASE WHEN e.name = 'flow.completed' THEN e.final_outcome ELSE substr(e.name, 6) END AS outcome,
       row_number() OVER (PARTITION BY {who} ORDER BY e.time_ns DESC, e.name DESC, e.final_outcome DESC) AS place
-    FROM all_events e
+    FROM all_events e{join}
     WHERE e.name IN ('flow.completed', 'flow.failed', 'flow.cancelled', 'flow.interrupted') AND e.time_ns >= $since
   ) ends
   WHERE place = 1 AND who <> ''
@@ -54,7 +56,7 @@ _GRAMS: Final = """
 WITH {ended},
 told AS (
   SELECT {who} AS who, {label} AS label, e.time_ns AS time_ns, coalesce(e.boot, 0) AS boot, coalesce(e.sequence, 0) AS sequence
-  FROM lead_events e
+  FROM lead_events e{join}
   WHERE {which}
 ),
 grams AS (
@@ -77,7 +79,7 @@ WITH {ended}
 SELECT count(*), sum(CASE WHEN d.outcome IN ({bad}) THEN 1 ELSE 0 END), sum(CASE WHEN d.outcome IS NOT NULL THEN 1 ELSE 0 END),
   sum(CASE WHEN processes > 1 THEN 1 ELSE 0 END)
 FROM (
-  SELECT {who} AS who, count(DISTINCT e.boot) AS processes FROM lead_events e WHERE {which} GROUP BY 1
+  SELECT {who} AS who, count(DISTINCT e.boot) AS processes FROM lead_events e{join} WHERE {which} GROUP BY 1
 ) each_one
 LEFT JOIN ended d ON d.who = each_one.who
 WHERE each_one.who <> ''"""
@@ -115,7 +117,8 @@ class PatternOptions(Options):
     by: Literal["name", "word"] = option("name", "`word` tells events of one name apart by what they are about.")
     starts: bool = option(False, "With the events by which work begins, too: each is followed by its end.")
     steps: tuple[str, ...] = option(
-        (), f"An event that leads get to, in order; may be given again.  [default: {', '.join(STEPS)}]"
+        (),
+        f"An event that leads get to, in order; may be given again.  [default: those that occur of {', '.join(STEPS)}]",
     )
     bad: tuple[str, ...] = option((), f"An outcome that is a bad end; may be given again.  [default: {', '.join(BAD)}]")
 
@@ -180,16 +183,17 @@ def patterns(relations: Relations, options: PatternOptions) -> Report[Row]:
     given: dict[str, str | int | float | None] = {"since": options.since_ns}
     given |= {f"bad_{number}": one for number, one in enumerate(bad)}
     marks = ", ".join(f"$bad_{number}" for number in range(len(bad)))
-    who = _WHO[options.per]
-    ended = _ENDED.format(who=who)
+    who, join = _WHO[options.per]
+    ended = _ENDED.format(who=who, join=join)
     ((number, ended_badly, ended_at_all, several),) = relations.query(
-        _WHOLE.format(ended=ended, who=who, which=which, bad=marks), given
+        _WHOLE.format(ended=ended, who=who, join=join, which=which, bad=marks), given
     )
     names = [f"l{place}" for place in range(2, options.length + 1)]
     found = relations.query(
         _GRAMS.format(
             ended=ended,
             who=who,
+            join=join,
             which=which,
             bad=marks,
             label=_label(options.by),
@@ -309,7 +313,9 @@ def _stops(relations: Relations) -> list[Stop]:
 
 
 def _conversion(relations: Relations, options: PatternOptions) -> list[Conversion]:
-    steps = options.steps or STEPS
+    steps = options.steps or _usual_steps(relations)
+    if not steps:
+        return []
     given: dict[str, str | int | float | None] = {f"step_{place}": one for place, one in enumerate(steps)}
     firsts = ", ".join(
         f"min(CASE WHEN name = $step_{place} THEN time_ns END) AS t{place}" for place in range(len(steps))
@@ -317,8 +323,7 @@ def _conversion(relations: Relations, options: PatternOptions) -> list[Conversio
     marks = ", ".join(f"$step_{place}" for place in range(len(steps)))
     head = f"""
 WITH reached AS (
-  SELECT tenant, lead_id, {firsts}
-  FROM lead_events WHERE lead_id <> '' AND name IN ({marks}) GROUP BY tenant, lead_id
+  SELECT {_LEAD} AS who, {firsts} FROM lead_events e{_ITS_RUN} WHERE e.name IN ({marks}) GROUP BY 1
 )"""  # noqa: S608 - of numbers alone; the steps are parameters
     parts = []
     for place in range(len(steps)):
@@ -331,7 +336,7 @@ FROM (
   SELECT {took} AS took, row_number() OVER (
       PARTITION BY CASE WHEN {took} >= 0 THEN 1 ELSE 0 END ORDER BY {took}
     ) AS rank_of, sum(CASE WHEN {took} >= 0 THEN 1 ELSE 0 END) OVER () AS later
-  FROM reached WHERE {all_before}
+  FROM reached WHERE who <> '' AND {all_before}
 ) those""")  # noqa: S608 - of numbers alone
     rows = sorted(relations.query(head + "\nUNION ALL".join(parts), given))
     found: list[Conversion] = []
@@ -348,6 +353,15 @@ FROM (
             )
         )
     return found
+
+
+def _usual_steps(relations: Relations) -> tuple[str, ...]:
+    """Those of the usual steps that the window's leads go through at all."""
+    given: dict[str, str | int | float | None] = {f"step_{place}": one for place, one in enumerate(STEPS)}
+    marks = ", ".join(f"${one}" for one in given)
+    sql = f"SELECT DISTINCT name FROM lead_events WHERE name IN ({marks})"  # noqa: S608 - parameters
+    there = {name for (name,) in relations.query(sql, given)}
+    return tuple(one for one in STEPS if one in there)
 
 
 def _of_timeline(timeline: Timeline, by: str, starts: bool) -> tuple[list[str], str | None]:
