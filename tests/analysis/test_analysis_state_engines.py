@@ -18,7 +18,9 @@ from leadtrace.store.columns.register import registered
 from leadtrace.store.columns.upkeep import Upkeep
 from leadtrace.store.embedded import EmbeddedStore
 from leadtrace.store.file import connect_reader
+from leadtrace.store.interface import EventFilter, Found
 from leadtrace.store.relations.engine import SqlRelations
+from leadtrace.store.relations.fetched import fetched_relations
 from leadtrace.store.relations.interface import Slice
 from leadtrace.store.relations.on_rows import RowEngine
 
@@ -74,3 +76,16 @@ def test_rows_and_columns_say_the_same(path: Path, name: str, options: dict[str,
     assert by_rows.as_json() == by_columns.as_json()
     assert by_rows == by_columns
     assert bool(by_rows.rows) == (options.get("tenant") is None)
+
+
+def test_health_of_what_was_fetched_is_that_of_the_store(path: Path) -> None:
+    """Traces alone hold what it needs: its events are told inside flows, so they are on spans too."""
+    store = EmbeddedStore.open(path)
+    asked = analysis("health")
+    given = checked("health", asked.options, {"now_ns": 1})
+    events = [one for one in store.events(EventFilter()) if one.attributes.get("leadtrace.run_id")]
+    with fetched_relations(store, Found([], events), Slice(), ("log records",)) as relations:
+        found = asked.run(relations, given)
+    store.close()
+    assert asked.traces_suffice
+    assert found == answered(path, "health", False, {})

@@ -366,5 +366,4 @@ HEALTH: Final = Analysis(
     health_report,
     HealthOptions,
     (HealthNow, HealthChange, HealthCause, HealthRevenue, HealthCascade, HealthHour),
-    traces_suffice=False,
 )
