@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from leadtrace.errors import JournalError
-from leadtrace.journal import disk
 from leadtrace.journal.aside import set_aside
 from leadtrace.journal.books import ledgers
 from leadtrace.journal.disk import JournalSink
@@ -315,7 +314,7 @@ def test_as_it_fills_foreign_spans_are_refused_first_then_spans_events_last(sink
 
     fill(FOREIGN, span("foreign"))
     size = folder.bytes()
-    assert 75_000 < size <= 80_000
+    assert 75_000 < size <= 80_000, size
     assert fill(SPANS, span("own")) > 0
     assert 85_000 < folder.bytes() <= 90_000
     assert not sink.append(FOREIGN, span("foreign")).saved
@@ -394,7 +393,7 @@ def calls(monkeypatch):
             made.append((_name, threading.get_ident()))
             return _real(*args, **kwargs)
 
-        monkeypatch.setattr(disk.os, name, counted)
+        monkeypatch.setattr(os, name, counted)
     return made
 
 
@@ -406,7 +405,7 @@ def test_always_has_synced_when_append_returns(sink_to, calls):
     tell(sink, "second")
     mine = [name for name, thread in calls if thread == threading.get_ident()]
     assert mine == ["write", "fdatasync"]
-    assert sink._synced == sink._written
+    assert sink._durability.synced == sink._durability.written
 
 
 @pytest.mark.parametrize("fsync", ["always", "interval", "off"])
@@ -419,7 +418,7 @@ async def test_on_an_event_loop_append_is_one_write_and_the_receipt_can_be_await
     assert [name for name, thread in calls if thread == threading.get_ident()] == ["write"]
     assert await asyncio.wait_for(_awaited(receipt), 5) is receipt
     if fsync != "off":
-        assert sink._synced >= receipt._position
+        assert sink._durability.synced >= receipt._position
     assert [name for name, thread in calls if thread == threading.get_ident()] == ["write"]
 
 

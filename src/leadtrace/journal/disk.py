@@ -15,11 +15,9 @@ import atexit
 import contextlib
 import errno
 import itertools
-import json
 import logging
 import os
 import socket
-import sys
 import threading
 import time
 import weakref
@@ -28,23 +26,21 @@ from typing import TYPE_CHECKING, Final
 
 from leadtrace.journal.books import prune_books
 from leadtrace.journal.delivering import GaveUpError
+from leadtrace.journal.durability import Durability, Fsync, on_a_loop
 from leadtrace.journal.folder import NO_ROOM
-from leadtrace.journal.frames import Type, pack, record_of
+from leadtrace.journal.frames import Type, record_of
 from leadtrace.journal.kept import pack_kept
 from leadtrace.journal.lanes import Lane
-from leadtrace.journal.losses import Losses, Statistics
-from leadtrace.journal.segment import Head, Segment, append_whole, create, pack_signal, sync_data, sync_folder
+from leadtrace.journal.losses import Statistics
+from leadtrace.journal.refusals import Refusals
+from leadtrace.journal.segment import Head
 from leadtrace.journal.tombstones import erased_among
+from leadtrace.journal.writing import Writing
 from leadtrace.otlp import identity
-from leadtrace.otlp.ledger import sequence_of
-from leadtrace.otlp.peek import uid_of
-from leadtrace.otlp.ranges import EMPTY, Ranges
 from leadtrace.otlp.sink import Receipt, Signal
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Mapping
-    from typing import Literal
 
     from leadtrace.journal.folder import Folder
     from leadtrace.journal.losses import Lost
@@ -65,25 +61,6 @@ EXIT_S: Final = 5.0
 _EXIT_STALLED_S: Final = 0.7
 
 
-class _Writing:
-    """The segment that this process writes. All but the descriptor's own writes is touched under the sink's lock only."""
-
-    def __init__(self, segment: Segment, descriptor: int, head: Head) -> None:
-        self.segment = segment
-        self.descriptor = descriptor
-        self.head = head
-        self.numbers: dict[int, int] = {}
-        self.signals: list[Signal] = []  # keeps them alive: `numbers` knows them by their address
-        self.users = 0
-        self.bytes = 0
-        self.records = 0
-        self.kept: set[str] = set()
-        self.retired = False
-
-    def number_of(self, signal: Signal) -> int | None:
-        return self.numbers.get(id(signal))
-
-
 class JournalSink:
     """A `Sink` into a journal's folder, and the lanes that empty it.
 
@@ -99,7 +76,7 @@ class JournalSink:
         resource: bytes,
         *,
         service: str = "",
-        fsync: Literal["always", "interval", "off"] = "interval",
+        fsync: Fsync = "interval",
         optional: frozenset[str] = frozenset(),
         capacity_bytes: int = 1 << 30,
         segment_bytes: int = 16 << 20,
@@ -130,27 +107,21 @@ class JournalSink:
     def _renew(self) -> None:
         """The state of a process that has written nothing yet: at the beginning, and in a forked child."""
         self._lock = threading.RLock()  # re-entrant: a finalizer may append while its own thread appends
-        self._writing: _Writing | None = None
-        self._retiring: list[_Writing] = []
-        self._open: dict[int, tuple[_Writing, bytes]] = {}
+        self._writing: Writing | None = None
+        self._retiring: list[Writing] = []
+        self._open: dict[int, tuple[Writing, bytes]] = {}
         self._appended = {"logs": 0, "traces": 0}
-        self._written = self._synced = 0
-        self._waiters: list[tuple[int, asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self._others_bytes = self._own_bytes = 0
-        self._losses = Losses()
-        self._refused = EMPTY
-        self._refused_numbers: list[int] = []
-        self._refused_count = 0
+        self._refusals = Refusals()
         self._last_sequence = 0
         self._first_sequence = 0
-        self._last_ns = 0
         self._full = False
         self._failed_open_at = 0.0
         self._warned: set[str] = set()
         self._closing = self._closed = False
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._tending: threading.Thread | None = None
-        self._sync_asked = False
+        self._durability = Durability(self._fsync, self._lock, self._ask_to_sync, self._warn)
 
     # --- appending ----------------------------------------------------------------------------------------------------
 
@@ -187,16 +158,16 @@ class JournalSink:
                 return self._refuse(signal, record, uid, "full", kept)
             try:
                 writing = self._writing or self._begin_segment()
-                number = self._number_of(writing, signal) if signal is not None else 0
+                before = writing.bytes
+                number = writing.number_of(signal) if signal is not None else 0
+                self._own_bytes += writing.bytes - before
             except OSError as why:
                 return self._refuse(signal, record, uid, _reason(why), kept)
             writing.users += 1
         body = record if signal is None else record_of(number, record, key)
-        frame = pack(type_, body, writing.segment.salt)
+        frame = writing.frame(type_, body)
         try:
-            written = os.write(writing.descriptor, frame)
-            if written != len(frame):
-                raise OSError(errno.ENOSPC, "no space left")
+            writing.write(frame)
         except OSError as why:
             with self._lock:
                 writing.users -= 1
@@ -204,12 +175,12 @@ class JournalSink:
                 return self._refuse(signal, record, uid, _reason(why), kept)
         with self._lock:
             position = self._count(writing, signal, len(frame), type_, body, uid, key, kept)
-        receipt = Receipt(uid, True, "", self, position)
+        receipt = Receipt(uid, True, "", self._durability, position)
         if self._fsync == "always":
-            if _on_a_loop():
-                self._ask_to_sync()
+            if on_a_loop():
+                self._durability.ask()
             else:
-                self._sync_now(writing, position)
+                self._durability.sync_now(writing, position, alone=not self._retiring)
         with self._lock:
             writing.users -= 1
         if signal is not None and type_ is not Type.SPAN_BEGINS:
@@ -222,7 +193,7 @@ class JournalSink:
 
     def _count(
         self,
-        writing: _Writing,
+        writing: Writing,
         signal: Signal | None,
         size: int,
         type_: Type,
@@ -234,7 +205,7 @@ class JournalSink:
         writing.bytes += size
         writing.records += 1
         self._own_bytes += size
-        self._written += 1
+        self._durability.written += 1
         if uid and uid[:16] == writing.segment.boot:
             self._last_sequence = max(self._last_sequence, int(uid[16:], 16))
         if kept:
@@ -246,40 +217,14 @@ class JournalSink:
                 self._open[key] = (writing, bytes((type_,)) + body)
             else:
                 self._open.pop(key, None)
-        return self._written
+        return self._durability.written
 
     def _refuse(self, signal: Signal | None, record: bytes, uid: str, why: str, kept: str) -> Receipt:
-        kind = kept or (signal.kind if signal is not None else "")
-        self._losses.drop(kind, why, time.time_ns())
-        self._refused_count += 1
-        numbered = sequence_of(uid or (uid_of(record) if kind == "logs" else ""))
-        if numbered is not None:
-            self._refused_numbers.append(numbered[1])
-            self._last_sequence = max(self._last_sequence, numbered[1])
-            if len(self._refused_numbers) >= 10_000:
-                self._gather_refused()
+        self._refusals.add(kept or (signal.kind if signal is not None else ""), why, uid, record)
         self._start_tending()
         return Receipt(uid, False, why)
 
-    def _gather_refused(self) -> None:
-        self._refused |= Ranges.of_numbers(sorted(self._refused_numbers))
-        self._refused_numbers.clear()
-
-    def _number_of(self, writing: _Writing, signal: Signal) -> int:
-        """A signal's number in a segment; its definition is written before the first record that uses it."""
-        number = writing.number_of(signal)
-        if number is None:
-            number = len(writing.signals)
-            frame = pack(Type.SIGNAL, pack_signal(number, signal), writing.segment.salt) * 2
-            if os.write(writing.descriptor, frame) != len(frame):
-                raise OSError(errno.ENOSPC, "no space left")
-            writing.bytes += len(frame)
-            self._own_bytes += len(frame)
-            writing.numbers[id(signal)] = number
-            writing.signals.append(signal)
-        return number
-
-    def _begin_segment(self) -> _Writing:
+    def _begin_segment(self) -> Writing:
         """Open this process's first segment, or one after what it wrote to went away. The caller holds the lock."""
         now = time.monotonic()
         if now - self._failed_open_at < 0.5:
@@ -294,7 +239,7 @@ class JournalSink:
         self._start_tending()
         return writing
 
-    def _new_segment(self) -> _Writing:
+    def _new_segment(self) -> Writing:
         here = identity.current()
         if not self._first_sequence:
             self._first_sequence = here.next_sequence
@@ -309,66 +254,13 @@ class JournalSink:
             self._required,
             self.resource,
         )
-        segment, descriptor = create(self.folder.segments_path, head)
-        if self._fsync != "off":
-            sync_folder(self.folder.segments_path)
-        writing = _Writing(segment, descriptor, head)
-        writing.bytes = os.fstat(descriptor).st_size
+        writing = Writing.begin(self.folder, head, durable=self._fsync != "off")
         self._own_bytes += writing.bytes
         return writing
 
-    # --- durability ---------------------------------------------------------------------------------------------------
-
-    async def durable(self, position: int) -> None:
-        """Wait until what was written up to that position is as durable as the settings promise."""
-        if self._fsync == "off" or self._synced >= position:
-            return
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        with self._lock:
-            self._waiters.append((position, loop, future))
-        self._ask_to_sync()
-        await future
-
     def _ask_to_sync(self) -> None:
-        self._sync_asked = True
         self._start_tending()
         self._wake.put(None)
-
-    def _sync_now(self, writing: _Writing, position: int) -> None:
-        """From the thread that wrote. What was written to the same segment before is durable with it."""
-        try:
-            sync_data(writing.descriptor)
-        except OSError as why:
-            self._warn("fsync", f"the journal's disk does not keep what is written: {why}")
-            return
-        with self._lock:
-            if not self._retiring:  # else something that was written before may lie in the segment before
-                self._synced = max(self._synced, position)
-
-    def _sync(self) -> None:
-        with self._lock:
-            self._sync_asked = False
-            target = self._written
-            several = [one for one in (*self._retiring, self._writing) if one is not None]
-            for one in several:
-                one.users += 1
-        try:
-            for one in several:
-                with contextlib.suppress(OSError):
-                    sync_data(one.descriptor)
-        finally:
-            with self._lock:
-                for one in several:
-                    one.users -= 1
-                self._synced = max(self._synced, target)
-                ready = [one for one in self._waiters if one[0] <= self._synced]
-                self._waiters = [one for one in self._waiters if one[0] > self._synced]
-        for _, loop, future in ready:
-            with contextlib.suppress(RuntimeError):  # a loop that has closed waits for nothing
-                loop.call_soon_threadsafe(_resolve, future)
 
     # --- tending ------------------------------------------------------------------------------------------------------
 
@@ -390,12 +282,12 @@ class JournalSink:
     def _tend(self) -> None:
         next_look = next_pruning = 0.0
         while not self._closed:
-            dirty = self._fsync == "interval" and self._written > self._synced
+            dirty = self._fsync == "interval" and self._durability.due
             with contextlib.suppress(Empty):
                 self._wake.get(timeout=_SYNC_EVERY_S if dirty else _TEND_EVERY_S)
             try:
-                if self._fsync != "off" and (self._sync_asked or self._written > self._synced):
-                    self._sync()
+                if self._durability.due:
+                    self._durability.sync(self._segments)
                 writing = self._writing
                 due = writing is not None and writing.bytes >= self._segment_bytes
                 now = time.monotonic()
@@ -409,6 +301,10 @@ class JournalSink:
                 self._warn("tend", f"the journal cannot be tended: {why}")
             except Exception:  # noqa: BLE001 - this thread must go on
                 _log.exception("leadtrace: the journal could not be tended")
+
+    def _segments(self) -> list[Writing]:
+        """Those that are being written, the one before the newest for a moment as well."""
+        return [one for one in (*self._retiring, self._writing) if one is not None]
 
     def _look(self, due: bool) -> None:
         self._others_bytes = max(0, self.folder.bytes() - (self._writing.bytes if self._writing else 0))
@@ -428,7 +324,7 @@ class JournalSink:
                 self.rotate()
         self._warn_of_age()
         self.folder.keep_reserve()
-        if roomy and (self._refused_count or self._losses.untold):
+        if roomy and self._refusals.untold:
             self._tell_losses()
 
     def rotate(self) -> None:
@@ -442,7 +338,7 @@ class JournalSink:
             lane.take(fresh.segment)
         if old is None:
             return
-        _until_quiet(old)
+        old.until_quiet()
         with self._lock:
             for key in erased_among(self.folder, self._open):
                 del self._open[key]
@@ -450,42 +346,30 @@ class JournalSink:
                 self._told_again(key, body, old, fresh) for key, (where, body) in self._open.items() if where is old
             ]
             self._open.update((key, (fresh, body)) for key, body in told)
-        content = b"".join(pack(Type.STILL_OPEN, body, fresh.segment.salt) for _, body in told)
-        if content and os.write(fresh.descriptor, content) != len(content):
-            raise OSError(errno.ENOSPC, "no space left")
+        content = b"".join(fresh.frame(Type.STILL_OPEN, body) for _, body in told)
+        if content:
+            fresh.write(content)
         with self._lock:
             fresh.bytes += len(content)
         if self._fsync != "off":
-            sync_data(fresh.descriptor)
+            fresh.sync()
         self._retire(old, "rotated")
 
-    def _told_again(self, key: int, body: bytes, old: _Writing, fresh: _Writing) -> tuple[int, bytes]:
+    def _told_again(self, key: int, body: bytes, old: Writing, fresh: Writing) -> tuple[int, bytes]:
         """What opened a word, as a new segment has it: a signal's number is the segment's own."""
         signal = old.signals[int.from_bytes(body[1:3], "little")]
-        return key, body[:1] + self._number_of(fresh, signal).to_bytes(2, "little") + body[3:]
+        return key, body[:1] + fresh.number_of(signal).to_bytes(2, "little") + body[3:]
 
-    def _retire(self, old: _Writing, reason: str) -> None:
+    def _retire(self, old: Writing, reason: str) -> None:
         """Seal a segment once nobody writes to it any more, and let go of its lock."""
-        _until_quiet(old)
-        with self._lock:
-            self._gather_refused()
-            seal = {
-                "reason": reason,
-                "last_sequence": self._last_sequence,
-                "last_ns": time.time_ns(),
-                "kept": sorted(old.kept),
-            }
-        frame = pack(Type.SEAL, json.dumps(seal).encode(), old.segment.salt)
+        old.until_quiet()
+        last = max(self._last_sequence, self._refusals.last_sequence)
         try:
-            self.folder.with_reserve(lambda: append_whole(old.descriptor, frame))
-            if self._fsync != "off":
-                sync_data(old.descriptor)
+            old.seal(self.folder, {"reason": reason, "last_sequence": last}, durable=self._fsync != "off")
         finally:
             with self._lock:
-                old.retired = True
                 if old in self._retiring:
                     self._retiring.remove(old)
-            os.close(old.descriptor)  # an unsealed one is recovered by whoever looks next
 
     def _gone(self) -> None:
         """The segment was removed under us: what it held is lost for the disk; go on in a new one."""
@@ -496,8 +380,8 @@ class JournalSink:
             old, self._writing = self._writing, None
         self.folder.make()
         if old is not None:
-            _until_quiet(old)
-            os.close(old.descriptor)
+            old.until_quiet()
+            old.close()
 
     def _warn_of_age(self) -> None:
         own = self._writing.segment if self._writing else None
@@ -518,21 +402,16 @@ class JournalSink:
         """Name the ranges that were refused, now that there is room: in the journal's books, and as an event."""
         with self._lock:
             self._full = False
-            losses = self._losses.take_untold()
-            self._gather_refused()
-            refused, count = self._refused, self._refused_count
-            self._refused, self._refused_count = EMPTY, 0
+            losses, body, taken = self._refusals.take()
             writing = self._writing
-        if count and writing is not None:
-            body = json.dumps({"count": count, "ranges": refused.as_json()}).encode()
-            frame = pack(Type.REFUSED, body, writing.segment.salt)
+        if body:
             try:
-                if os.write(writing.descriptor, frame) != len(frame):
-                    raise OSError(errno.ENOSPC, "no space left")
+                if writing is None:
+                    raise OSError(errno.EIO, "there is no segment")
+                writing.write(writing.frame(Type.REFUSED, body))
             except OSError:
                 with self._lock:
-                    self._refused |= refused
-                    self._refused_count += count
+                    self._refusals.give_back(taken)
         for lost in losses:
             _log.warning("leadtrace: %d records (%s) were refused: %s", lost.count, lost.kind, lost.why)
             if self.on_loss is not None:
@@ -546,7 +425,7 @@ class JournalSink:
     @property
     def stats(self) -> Statistics:
         with self._lock:
-            dropped = self._losses.dropped
+            dropped = self._refusals.losses.dropped
             appended = dict(self._appended)
         waits = sum(
             max((appended[lane.kind] - lane.done for lane in lanes), default=0) for lanes in self._by_kind.values()
@@ -594,7 +473,7 @@ class JournalSink:
                 return
             self._closing = True
         until = time.monotonic() + timeout_s
-        if self._written or self._refused_count:
+        if self._durability.written or self._refusals.untold:
             self._tell_losses()
             self._flush(timeout_s, (lambda: False) if patient else self._stalled())
         with self._lock:
@@ -602,8 +481,7 @@ class JournalSink:
             writing, self._writing = self._writing, None
             still_open = bool(self._open)
         self._wake.put(None)
-        if self._fsync != "off":
-            self._sync_last(writing)
+        self._durability.settle(writing)
         for lane in self._lanes:
             lane.stop(min(until, time.monotonic() + 0.2), patient=False)
         ended = [lane for lane in self._lanes if lane.join(0.3)]
@@ -628,24 +506,13 @@ class JournalSink:
 
         return stalled
 
-    def _sync_last(self, writing: _Writing | None) -> None:
-        if writing is not None and self._written > self._synced:
-            with contextlib.suppress(OSError):
-                sync_data(writing.descriptor)
-        with self._lock:
-            self._synced = self._written
-            waiters, self._waiters = self._waiters, []
-        for _, loop, future in waiters:
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(_resolve, future)
-
-    def _end_segment(self, writing: _Writing, still_open: bool) -> None:
-        _until_quiet(writing)
+    def _end_segment(self, writing: Writing, still_open: bool) -> None:
+        writing.until_quiet()
         if still_open:
-            os.close(writing.descriptor)  # without a seal: recovery closes what is open, as after a crash
+            writing.close()  # without a seal: recovery closes what is open, as after a crash
         elif not writing.records:
             writing.segment.path.unlink(missing_ok=True)
-            os.close(writing.descriptor)
+            writing.close()
         else:
             with contextlib.suppress(OSError):
                 self._retire(writing, "closed")
@@ -666,13 +533,12 @@ class JournalSink:
     def _after_fork(self) -> None:
         """In a child: what was written is the parent's, which lives; its locks are let go of here, and a segment of its own
         is opened with the first record."""
-        inherited = [one for one in (*self._retiring, self._writing) if one is not None and not one.retired]
+        inherited = self._segments()
         was_closed = self._closed
         self._renew()
         self._closed = self._closing = was_closed
         for one in inherited:
-            with contextlib.suppress(OSError):
-                os.close(one.descriptor)
+            one.close()
         for lane in self._lanes:
             lane.forget()
 
@@ -684,23 +550,6 @@ def _share(signal: Signal | None) -> float:
     if signal.foreign:
         return _FOREIGN
     return 1.0 if signal.kind == "logs" else _SPANS
-
-
-def _until_quiet(writing: _Writing) -> None:
-    """Wait for those who are amid a write to it; each is one system call away from its end."""
-    until = time.monotonic() + 5
-    while writing.users and time.monotonic() < until:
-        time.sleep(0.0005)
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
-
-
-def _on_a_loop() -> bool:
-    events = sys.modules.get("asyncio.events")
-    return events is not None and events._get_running_loop() is not None
 
 
 def _reason(why: OSError) -> str:
