@@ -20,21 +20,23 @@ from leadtrace.alerts.checklist import checklist_of, side_at_fault
 from leadtrace.alerts.database import this_process
 from leadtrace.alerts.evaluate import evaluate
 from leadtrace.alerts.messages import Messages
-from leadtrace.alerts.own_events import send_waiting
+from leadtrace.alerts.own_events import keep, send_waiting
 from leadtrace.alerts.own_rules import judge_own
 from leadtrace.alerts.sending import NotSentError, send
 from leadtrace.errors import LeadtraceError
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from leadtrace.alerts.channels import Channel
     from leadtrace.alerts.checklist import Check, Item
     from leadtrace.alerts.database import Database
+    from leadtrace.alerts.health_changes import HealthChanges
     from leadtrace.alerts.model import Alert, Observations, State
     from leadtrace.alerts.own_events import EventSink
     from leadtrace.alerts.rules import Rules
+    from leadtrace.analysis.health import HealthChange
 
 __all__ = ["Observe", "Probe", "Round", "Watch", "run"]
 
@@ -85,6 +87,8 @@ class Watch:
     every_ns: int = 60 * _SECOND
     owner: str = field(default_factory=this_process)
     deliver: Callable[..., str] = send
+    health: HealthChanges | None = None
+    """What says how the system's health has changed."""
     _messages: Messages | None = None
 
     @property
@@ -100,7 +104,9 @@ class Watch:
         if not self._mine(now_ns):
             return Round(evaluated=False)
         observations, unreadable = None, ""
+        changes: Sequence[HealthChange] = ()
         try:
+            changes = self.health(now_ns) if self.health is not None else ()
             observations = self.observe(self.rules, history.state(self.database, "rules"), now_ns)
         except LeadtraceError as problem:
             unreadable = str(problem)
@@ -121,8 +127,12 @@ class Watch:
                 now_ns,
             )
             changed += history.settle(self.database, "own", own, {})
+            for change in changes if not unreadable else ():
+                keep(self.database, change.as_event(), change.at_ns)
             self._fill(now_ns)
             history.prune(self.database, now_ns)
+        if self.health is not None and not unreadable:
+            self.health.told(changes)
         return Round(True, unreadable, changed, len(found.state.open) + len(own.state.open))
 
     def look(self, now_ns: int) -> int:

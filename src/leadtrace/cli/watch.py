@@ -72,6 +72,7 @@ def watch(
     """
     from leadtrace.alerts.asking import Asking
     from leadtrace.alerts.channels import channels_of
+    from leadtrace.alerts.health_changes import HealthChanges
     from leadtrace.alerts.history import kept
     from leadtrace.alerts.observing import Observing
     from leadtrace.alerts.probes import Probes
@@ -103,6 +104,7 @@ def watch(
             sink_of(url, settings),
             Probes(source, tenant, _backlog),
             every or rules.evaluate_every_ns,
+            health=HealthChanges(source, tenant, settings.health),
         )
         with serving(metrics_port, database.path, found) as address:
             several = ", ".join(one.name for one in channels_of(rules)) or "none"
