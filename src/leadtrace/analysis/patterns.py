@@ -33,36 +33,38 @@ _COMMON: Final = 0.01
 _RARE: Final = 0.05
 _CHANCE: Final = 0.001
 
-# A flow may learn its lead after it began: what it told before is that lead's, too.
-_LEAD: Final = """CASE WHEN e.lead_id <> '' THEN e.tenant || '/' || e.lead_id
-    WHEN coalesce(r.lead_id, '') <> '' THEN e.tenant || '/' || r.lead_id ELSE '' END"""
-_ITS_RUN: Final = (
-    " LEFT JOIN lead_runs r ON r.run_id = e.run_id AND r.tenant = e.tenant AND e.lead_id = '' AND e.run_id <> ''"
-)
-_WHO: Final = {"lead": (_LEAD, _ITS_RUN), "run": ("e.run_id", ""), "trace": ("e.trace_id", "")}
+# Whose events they are. A flow may learn its lead after it began: what it told before is that lead's, too; only for that is its
+# run looked up.
+_MINE: Final = {
+    "lead": """
+  SELECT e.tenant || '/' || e.lead_id AS who, {columns} FROM {relation} e WHERE e.lead_id <> '' AND {which}
+  UNION ALL
+  SELECT e.tenant || '/' || r.lead_id, {columns} FROM {relation} e
+  JOIN lead_runs r ON r.run_id = e.run_id AND r.tenant = e.tenant
+  WHERE e.lead_id = '' AND e.run_id <> '' AND r.lead_id <> '' AND {which}""",
+    "run": "SELECT e.run_id AS who, {columns} FROM {relation} e WHERE e.run_id <> '' AND {which}",
+    "trace": "SELECT e.trace_id AS who, {columns} FROM {relation} e WHERE e.trace_id <> '' AND {which}",
+}
 # Who ended badly: by the last end of a run, of the lead, the run or the trace.
 _ENDED: Final = """ended AS (
   SELECT who, outcome FROM (
-    SELECT {who} AS who,
-      CASE WHEN e.name = 'flow.completed' THEN e.final_outcome ELSE substr(e.name, 6) END AS outcome,
-      row_number() OVER (PARTITION BY {who} ORDER BY e.time_ns DESC, e.name DESC, e.final_outcome DESC) AS place
-    FROM all_events e{join}
-    WHERE e.name IN ('flow.completed', 'flow.failed', 'flow.cancelled', 'flow.interrupted') AND e.time_ns >= $since
-  ) ends
-  WHERE place = 1 AND who <> ''
+    SELECT who, outcome, row_number() OVER (PARTITION BY who ORDER BY time_ns DESC, name DESC, outcome DESC) AS place
+    FROM ({ends}) ends
+  ) last
+  WHERE place = 1
 )"""
+_OUTCOME: Final = """e.time_ns AS time_ns, e.name AS name,
+    CASE WHEN e.name = 'flow.completed' THEN e.final_outcome ELSE substr(e.name, 6) END AS outcome"""
+_ENDS: Final = (
+    "e.name IN ('flow.completed', 'flow.failed', 'flow.cancelled', 'flow.interrupted') AND e.time_ns >= $since"
+)
 # In the order of time; what one process told at one moment, in the order in which it told it.
 _GRAMS: Final = """
 WITH {ended},
-told AS (
-  SELECT {who} AS who, {label} AS label, e.time_ns AS time_ns, coalesce(e.boot, 0) AS boot, coalesce(e.sequence, 0) AS sequence
-  FROM lead_events e{join}
-  WHERE {which}
-),
+told AS ({mine}),
 grams AS (
   SELECT who, label AS l1{columns}
   FROM told
-  WHERE who <> ''
   WINDOW w AS (PARTITION BY who ORDER BY time_ns, boot, sequence, label)
 ),
 each_one AS (
@@ -77,30 +79,32 @@ ORDER BY count(*) DESC, l1{names}"""
 _WHOLE: Final = """
 WITH {ended}
 SELECT count(*), sum(CASE WHEN d.outcome IN ({bad}) THEN 1 ELSE 0 END), sum(CASE WHEN d.outcome IS NOT NULL THEN 1 ELSE 0 END),
-  sum(CASE WHEN processes > 1 THEN 1 ELSE 0 END)
-FROM (
-  SELECT {who} AS who, count(DISTINCT e.boot) AS processes FROM lead_events e{join} WHERE {which} GROUP BY 1
-) each_one
-LEFT JOIN ended d ON d.who = each_one.who
-WHERE each_one.who <> ''"""
+  sum(CASE WHEN first_boot <> last_boot THEN 1 ELSE 0 END)
+FROM (SELECT who, min(boot) AS first_boot, max(boot) AS last_boot FROM ({mine}) told GROUP BY who) each_one
+LEFT JOIN ended d ON d.who = each_one.who"""
 
 # The last thing that is told of a run before its end, or at all where it has none.
 _STOPS: Final = """
 WITH begun AS (
   SELECT DISTINCT tenant, run_id FROM lead_events WHERE name = 'flow.started' AND run_id <> ''
 ),
+last_ns AS (
+  SELECT e.tenant AS tenant, e.run_id AS run_id, max(e.time_ns) AS time_ns
+  FROM all_events e
+  JOIN begun b ON b.tenant = e.tenant AND b.run_id = e.run_id
+  WHERE {told} AND e.time_ns >= $since
+  GROUP BY e.tenant, e.run_id
+),
 last AS (
   SELECT e.tenant AS tenant, e.run_id AS run_id, e.name AS name,
     CASE WHEN e.buyer <> '' THEN e.buyer WHEN e.check_name <> '' THEN e.check_name
       WHEN e.enhancement_name <> '' THEN e.enhancement_name ELSE e.word_name END AS what,
     row_number() OVER (
-      PARTITION BY e.tenant, e.run_id
-      ORDER BY e.time_ns DESC, coalesce(e.boot, 0) DESC, coalesce(e.sequence, 0) DESC, e.name DESC
+      PARTITION BY e.tenant, e.run_id ORDER BY coalesce(e.boot, 0) DESC, coalesce(e.sequence, 0) DESC, e.name DESC
     ) AS place
   FROM all_events e
-  JOIN begun b ON b.tenant = e.tenant AND b.run_id = e.run_id
-  WHERE e.name NOT IN ('flow.started', 'flow.completed', 'flow.failed', 'flow.cancelled', 'flow.interrupted',
-      'flow.handed_over', 'lead.state.changed', 'error.occurred') AND e.kind <> 'alert'
+  JOIN last_ns l ON l.tenant = e.tenant AND l.run_id = e.run_id AND l.time_ns = e.time_ns
+  WHERE {told} AND e.time_ns >= $since
 )
 SELECT r.flow_name, coalesce(l.name, 'flow.started'), coalesce(l.what, ''), r.outcome, count(*)
 FROM begun b
@@ -108,6 +112,8 @@ JOIN lead_runs r ON r.tenant = b.tenant AND r.run_id = b.run_id
 LEFT JOIN last l ON l.tenant = b.tenant AND l.run_id = b.run_id AND l.place = 1
 GROUP BY 1, 2, 3, 4
 ORDER BY 5 DESC, 1, 2, 3, 4"""
+_TOLD: Final = """e.name NOT IN ('flow.started', 'flow.completed', 'flow.failed', 'flow.cancelled', 'flow.interrupted',
+    'flow.handed_over', 'lead.state.changed', 'error.occurred') AND e.kind <> 'alert'"""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -183,20 +189,20 @@ def patterns(relations: Relations, options: PatternOptions) -> Report[Row]:
     given: dict[str, str | int | float | None] = {"since": options.since_ns}
     given |= {f"bad_{number}": one for number, one in enumerate(bad)}
     marks = ", ".join(f"$bad_{number}" for number in range(len(bad)))
-    who, join = _WHO[options.per]
-    ended = _ENDED.format(who=who, join=join)
+    mine = _MINE[options.per]
+    ended = _ENDED.format(ends=mine.format(columns=_OUTCOME, relation="all_events", which=_ENDS))
+    boots = mine.format(columns="coalesce(e.boot, 0) AS boot", relation="lead_events", which=which)
     ((number, ended_badly, ended_at_all, several),) = relations.query(
-        _WHOLE.format(ended=ended, who=who, join=join, which=which, bad=marks), given
+        _WHOLE.format(ended=ended, mine=boots, bad=marks), given
     )
     names = [f"l{place}" for place in range(2, options.length + 1)]
+    labels = f"""{_label(options.by)} AS label, e.time_ns AS time_ns, coalesce(e.boot, 0) AS boot,
+    coalesce(e.sequence, 0) AS sequence"""
     found = relations.query(
         _GRAMS.format(
             ended=ended,
-            who=who,
-            join=join,
-            which=which,
+            mine=mine.format(columns=labels, relation="lead_events", which=which),
             bad=marks,
-            label=_label(options.by),
             columns="".join(f", lead(label, {place - 1}) OVER w AS l{place}" for place in range(2, options.length + 1)),
             names="".join(f", {one}" for one in names),
             last=names[-1],
@@ -206,7 +212,7 @@ def patterns(relations: Relations, options: PatternOptions) -> Report[Row]:
     grams = [(tuple(row[: options.length]), *row[options.length :]) for row in found]
     plural = f"{options.per}s"
     sequences = _sequences(grams, number, ended_badly or 0, ended_at_all or 0, plural)
-    stops = _stops(relations)
+    stops = _stops(relations, options.since_ns)
     conversion = _conversion(relations, options)
     rows: list[Row] = []
     notes: list[str] = []
@@ -301,8 +307,8 @@ def _sequences(
     return common + sorted(rare, key=lambda one: (one.chance, one.sequence))
 
 
-def _stops(relations: Relations) -> list[Stop]:
-    found = relations.query(_STOPS)
+def _stops(relations: Relations, since_ns: int) -> list[Stop]:
+    found = relations.query(_STOPS.format(told=_TOLD), {"since": since_ns})
     runs: Counter[str] = Counter()
     for flow, _, _, _, number in found:
         runs[flow] += number
@@ -321,10 +327,10 @@ def _conversion(relations: Relations, options: PatternOptions) -> list[Conversio
         f"min(CASE WHEN name = $step_{place} THEN time_ns END) AS t{place}" for place in range(len(steps))
     )
     marks = ", ".join(f"$step_{place}" for place in range(len(steps)))
-    head = f"""
-WITH reached AS (
-  SELECT {_LEAD} AS who, {firsts} FROM lead_events e{_ITS_RUN} WHERE e.name IN ({marks}) GROUP BY 1
-)"""  # noqa: S608 - of numbers alone; the steps are parameters
+    mine = _MINE["lead"].format(
+        columns="e.name AS name, e.time_ns AS time_ns", relation="lead_events", which=f"e.name IN ({marks})"
+    )
+    head = f"WITH reached AS (SELECT who, {firsts} FROM ({mine}) told GROUP BY who)"  # noqa: S608 - the steps are parameters
     parts = []
     for place in range(len(steps)):
         all_before = " AND ".join(f"t{before} IS NOT NULL" for before in range(place + 1))
@@ -336,7 +342,7 @@ FROM (
   SELECT {took} AS took, row_number() OVER (
       PARTITION BY CASE WHEN {took} >= 0 THEN 1 ELSE 0 END ORDER BY {took}
     ) AS rank_of, sum(CASE WHEN {took} >= 0 THEN 1 ELSE 0 END) OVER () AS later
-  FROM reached WHERE who <> '' AND {all_before}
+  FROM reached WHERE {all_before}
 ) those""")  # noqa: S608 - of numbers alone
     rows = sorted(relations.query(head + "\nUNION ALL".join(parts), given))
     found: list[Conversion] = []
