@@ -249,15 +249,17 @@ async def auction(lead: Lead, buyers: list[Buyer], partners: Partners) -> list[t
         lt.emit("bid.requested", buyer=buyer.name)
         try:
             response = await buyer.client.post("/bid", json={"lead_id": lead.id, "product": lead.product})
-        except httpx.ConnectError:
+        except httpx.TransportError:
             lt.emit("bid.declined", buyer=buyer.name, reason="cannot be reached")
             return
         bids.append((buyer, Decimal(response.json()["price"])))
         lt.emit("bid.received", buyer=buyer.name, price=bids[-1][1])
 
     try:
-        async with lt.timeout(partners.auction_window_s, "auction window"):
-            await asyncio.gather(*(ask(buyer) for buyer in buyers))
+        # A group waits for all whom it cuts off; `gather` would leave the slowest running after the auction's end.
+        async with lt.timeout(partners.auction_window_s, "auction window"), asyncio.TaskGroup() as group:
+            for buyer in buyers:
+                group.create_task(ask(buyer))
     except TimeoutError:
         for late in {buyer.name for buyer in buyers} - {buyer.name for buyer, _ in bids}:
             lt.emit("bid.expired", buyer=late)

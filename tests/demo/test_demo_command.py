@@ -51,15 +51,26 @@ def test_from_a_wheel_it_runs_the_example_and_prints_timelines_and_how_to_go_on(
     assert "Taken by a buyer at the third try:\n\nLead lead_" in ran.stdout
     assert "Sold although its identity could not be verified in time:\n\nLead lead_" in ran.stdout
     assert "Premium Insurance Flow" in ran.stdout
-    assert f"leadtrace leads --from {store}" in ran.stdout
-    # What it says to type next works as it stands.
-    said = re.search(
-        r"^  (?:\S.*)?leadtrace (lead lead_\w+ --from \S+)   # sold and given back$", ran.stdout, re.MULTILINE
-    )
+    assert "\nbusiness, all time: 97 leads, " in ran.stdout
+    # What it says to type next works as it stands: the variables, then any of the commands.
+    said = re.search(r"^  export LEADTRACE_FROM=(\S+) LEADTRACE_JOURNAL=(\S+)$", ran.stdout, re.MULTILINE)
     assert said
-    looked = leadtrace(*said[1].split(), path=from_wheel)
+    there = {"LEADTRACE_FROM": said[1], "LEADTRACE_JOURNAL": said[2]}
+    commands = {
+        what: command.split()
+        for command, what in re.findall(r"^  (?:\S.*)?leadtrace (\S.*?) +# (.*)$", ran.stdout, re.MULTILINE)
+    }
+    looked = leadtrace(*commands["sold and given back"], path=from_wheel, **there)
     assert looked.returncode == 0, looked.stderr
     assert "Premium Insurance Flow" in looked.stdout
+    left = leadtrace(
+        *commands["nothing waits any more: all that was recorded is in the store"], path=from_wheel, **there
+    )
+    assert left.returncode == 0, left.stdout
+    cost = leadtrace(*commands["what each enhancement costs, and what it returns"], path=from_wheel, **there)
+    assert "Phone Intelligence" in cost.stdout
+    odd = leadtrace(*commands["whether anything recorded cannot be true"], path=from_wheel, **there)
+    assert odd.returncode == 0, odd.stdout
     listed = leadtrace("leads", "--json", "--from", str(store), path=from_wheel)
     assert len({json.loads(line)["lead_id"] for line in listed.stdout.splitlines()}) == 97
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,6 +24,7 @@ from leadtrace.testing import Captured
 from leadtrace.testing.captured import _Kept
 from leadtrace.version import __version__
 from leadtrace.words import runtime
+from leadtrace.words.tries import Tries
 
 
 def flat(attributes: Any) -> dict[str, object]:
@@ -424,11 +426,30 @@ class FailingRedactor(Redactor):
         raise RuntimeError("redactor")
 
 
+def test_a_try_ends_within_its_delivery_however_long_its_start_took_to_tell(
+    spans: Spans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Tries.begin
+
+    def slowly(*asked: Any) -> Any:
+        until = time.monotonic_ns() + 5_000_000  # as where another thread has the processor
+        while time.monotonic_ns() < until:
+            pass
+        return begin(*asked)
+
+    monkeypatch.setattr(Tries, "begin", slowly)
+    with running(), lt.delivery(buyer="Premier"), lt.attempt("POST lead"):
+        pass
+    attempt, delivery = (spans.one(name) for name in ("POST lead", "deliver to Premier"))
+    assert delivery.start_time <= attempt.start_time
+    assert attempt.end_time <= delivery.end_time
+
+
 @pytest.mark.parametrize("broken", ["sink", "redactor", "processor", "clock"])
 @pytest.mark.parametrize("raises", [False, True])
 def test_telemetry_that_fails_inside_never_reaches_the_host(broken: str, raises: bool, spans: Spans) -> None:
     class FailingClock(runtime.Clock):
-        def now(self) -> int:
+        def both(self) -> tuple[int, int]:
             raise RuntimeError("clock")
 
     if broken == "processor":

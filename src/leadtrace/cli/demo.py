@@ -6,10 +6,14 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from leadtrace.cli.options import width
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["demo"]
 
@@ -40,6 +44,7 @@ def demo(leads: int, seed: int, speed: float, folder: Path | None) -> None:
     """
     from leadtrace import demo as example
     from leadtrace.cli.colour import print_lines
+    from leadtrace.cli.tables import print_report
     from leadtrace.query.story import lines
     from leadtrace.reading import open as open_reader
 
@@ -51,14 +56,43 @@ def demo(leads: int, seed: int, speed: float, folder: Path | None) -> None:
             if lead := others.pop(why, ""):
                 click.echo(f"{rule}\n{why.capitalize()}:\n")
                 print_lines(lines(reader.timeline(lead), width()))
-    place, command = shlex.quote(str(ran.store)), _command()
-    click.echo(f"{rule}\nOther leads worth a look:\n")
-    for why, lead in others.items():
-        click.echo(f"  {command} lead {lead} --from {place}   # {why}")
-    click.echo("\nAll leads, all events, and a server over this store:\n")
-    click.echo(f"  {command} leads --from {place}")
-    click.echo(f"  {command} events --from {place} --name enhancement.failed")
-    click.echo(f"  {command} serve --store {place}")
+        click.echo(f"{rule}\nWhat they cost and earned, all together:\n")
+        print_report(reader.report("business"))
+    command = _command()
+    click.echo(f"{rule}\nAll that follows reads the store of this run and the journal that it was sent from:\n")
+    click.echo(
+        f"  export LEADTRACE_FROM={shlex.quote(str(ran.store))} LEADTRACE_JOURNAL={shlex.quote(str(ran.journal))}"
+    )
+    for heading, commands in _to_type(others):
+        click.echo(f"\n{heading}\n")
+        for line, what in commands:
+            click.echo(f"  {command} {line:<{max(len(one) for one, _ in commands)}}   # {what}")
+
+
+def _to_type(leads: Mapping[str, str]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """What a user may look at next: commands and what they show, under headings."""
+    return [
+        ("Other leads worth a look:", [(f"lead {lead}", why) for why, lead in leads.items()]),
+        (
+            "Questions of all leads:",
+            [
+                ("report performance", "what runs wait for, and what would make them faster"),
+                ("report errors", "which errors come together, and what to do about them"),
+                ("report roi", "what each enhancement costs, and what it returns"),
+                ("compare outcome=rejected outcome=delivered", "what tells refused leads from sold ones"),
+                ("lint", "whether anything recorded cannot be true"),
+                ("events --name enhancement.failed", "events, one by one"),
+            ],
+        ),
+        (
+            "And the machinery:",
+            [
+                ("journal", "nothing waits any more: all that was recorded is in the store"),
+                ("doctor", "whether all is well on this machine"),
+                ('serve --store "$LEADTRACE_FROM"', "a server over this store"),
+            ],
+        ),
+    ]
 
 
 def _command() -> str:

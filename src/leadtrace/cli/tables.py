@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 from decimal import Decimal
 from importlib import import_module
@@ -23,8 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = ["lines_of", "print_report", "tell"]
 
-_LONGEST = 48
+_LONGEST = 80
 """Of one cell; what is longer is cut, JSON has it whole."""
+_WORD = 16
+"""A longer word may be cut where there is too little room."""
+_NARROWEST = 8
+"""Of a column; a table of so many columns that this does not do is wider than the output."""
+_BETWEEN = re.compile(r" (?=of )|(?<=\d-\d\d) ")
 
 
 def tell(found: Report[Any], as_json: bool, nothing: str = "nothing to tell") -> None:
@@ -81,13 +87,53 @@ def _print_table(rows: Sequence[Row], hidden: frozenset[str]) -> None:
 
 
 def lines_of(heads: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool] = ()) -> Iterator[str]:
-    """A table as plain lines no wider than the output, its widest columns cut; `right` says which stand to the right."""
-    widths = [max(width_of(text) for text in column) for column in zip(heads, *cells, strict=True)]
-    room = width()
-    while sum(widths) + 2 * (len(widths) - 1) > room and max(widths) > 8:
-        widths[widths.index(max(widths))] -= 1
-    for line in [heads, *cells]:
-        yield _line(line, widths, right or [False] * len(heads))
+    """A table as plain lines no wider than the output; `right` says which columns stand to the right.
+
+    Where there is too little room, headings and cells go over several lines; only a word that is too long is cut.
+    """
+    right = right or [False] * len(heads)
+    room = width() - 2 * (len(heads) - 1)
+    columns = list(zip(heads, *cells, strict=True))
+    widths = [max(width_of(text) for text in column) for column in columns]
+    floors = [
+        max(
+            min(width_of(part), _WORD)
+            for number, text in enumerate(column)
+            for part in _parts(text, figures and number > 0)
+        )
+        for column, figures in zip(columns, right, strict=True)
+    ]
+    for least in (floors, [_NARROWEST] * len(heads)):
+        while sum(widths) > room and any(one > floor for one, floor in zip(widths, least, strict=True)):
+            above = [one if one > floor else 0 for one, floor in zip(widths, least, strict=True)]
+            widths[above.index(max(above))] -= 1
+    for number, row in enumerate([heads, *cells]):
+        folded = [
+            _folded(text, space, figures and number > 0)
+            for text, space, figures in zip(row, widths, right, strict=True)
+        ]
+        high = max(len(one) for one in folded)
+        for line in range(high):
+            # Headings stand on the table, cells hang from their first line.
+            at = [line - (high - len(one)) * (number == 0) for one in folded]
+            texts = [one[n] if 0 <= n < len(one) else "" for one, n in zip(folded, at, strict=True)]
+            yield _line(texts, widths, right)
+
+
+def _parts(text: str, figures: bool) -> list[str]:
+    """Where a cell may be folded: between words; a figure only before what it is of, and between date and time."""
+    return _BETWEEN.split(text) if figures else text.split(" ")
+
+
+def _folded(text: str, room: int, figures: bool) -> list[str]:
+    """A cell over as many lines as it needs."""
+    lines: list[str] = []
+    for part in _parts(text, figures):
+        if lines and width_of(lines[-1]) + 1 + width_of(part) <= room:
+            lines[-1] += " " + part
+        else:
+            lines.append(part)
+    return lines
 
 
 def _print_rich(heads: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool]) -> None:
@@ -129,7 +175,7 @@ def _cell(name: str, found: Any, row: Row) -> str:
     if isinstance(found, Decimal):
         return f"{found:,f}"
     if name.endswith("_ns"):
-        return moment(found).removesuffix(".000 UTC").removesuffix(" 00:00:00")
+        return moment(found)[: len("2026-11-26 10:30:00")].removesuffix(" 00:00:00")
     if name.endswith("_ms"):
         return duration(found)
     if isinstance(found, bool):

@@ -41,6 +41,7 @@ class Demo:
     """What a run left behind."""
 
     store: Path
+    journal: Path
     summary: Mapping[str, Any]
     """What the example and its companies know to have happened (`premium_insurance.summary.Summary` as JSON)."""
 
@@ -73,7 +74,7 @@ def run(
         say(f"leadtrace serve is running at {url}, store {store}")
         summary = folder / "summary.json"
         _run_example(summary, settings | {"OTEL_EXPORTER_OTLP_ENDPOINT": url}, leads, seed, speed, say)
-    return Demo(store, json.loads(summary.read_text(encoding="utf-8")))
+    return Demo(store, folder / "journal", json.loads(summary.read_text(encoding="utf-8")))
 
 
 def example_folder() -> Path:
@@ -89,7 +90,7 @@ def environment(folder: Path) -> dict[str, str]:
     """Our variables without any setting of telemetry: a demo sends to its own server, and all it keeps is in its folder."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "LEADTRACE_"))}
     return kept | {
-        "LEADTRACE_JOURNAL": "off",
+        "LEADTRACE_JOURNAL": str(folder / "journal"),
         "LEADTRACE_KEY": str(folder / "key"),
         "PYTHONUNBUFFERED": "1",
     }

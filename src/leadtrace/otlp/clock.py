@@ -32,10 +32,14 @@ class Clock:
         """True from a re-anchoring until `take_mark` is called for the next record."""
 
     def now(self) -> int:
+        return self.both()[1]
+
+    def both(self) -> tuple[int, int]:
+        """One moment by the monotonic clock and in Unix nanoseconds: what begins then ends at the latter plus its duration."""
         mono = self.monotonic()
         if mono >= self._next_check:
             self._check(mono)
-        return self._anchor + mono
+        return mono, self._anchor + mono
 
     def take_mark(self) -> bool:
         """Whether the clock was re-anchored since the last call: that record is to be marked."""

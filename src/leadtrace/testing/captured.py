@@ -44,9 +44,9 @@ class _Ticking(Clock):
         super().__init__()
         self._looks = 0
 
-    def now(self) -> int:
+    def both(self) -> tuple[int, int]:
         self._looks += 1
-        return _EPOCH_NS + self._looks * _TICK_NS
+        return self.monotonic(), _EPOCH_NS + self._looks * _TICK_NS
 
 
 class _Kept:

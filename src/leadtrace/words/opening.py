@@ -86,7 +86,6 @@ def begin(
         handle.options.setdefault("currency", runtime.active().currency)
     elif kind.word == "enhancement":
         _placed(handle, attributes)
-    handle.started_mono = time.monotonic_ns()
     if kind.word == "attempt":
         _begin_try(handle, attributes)
     _open_span(handle, around, links)
@@ -162,7 +161,7 @@ def _begin_try(handle: Handle, attributes: dict[str, Value]) -> None:
             handle.in_delivery.attempts_begun += 1
             handle.in_delivery.plan.uses_attempts = True
     number = handle.options.get("number")
-    begun = tries.begin(handle.started_mono, int(number) if number is not None else None)
+    begun = tries.begin(time.monotonic_ns(), int(number) if number is not None else None)
     handle.number = begun.number
     attributes["attempt"] = begun.number
     if begun.retry and parent is not None:
@@ -176,8 +175,7 @@ def _begin_try(handle: Handle, attributes: dict[str, Value]) -> None:
 
 
 def _open_span(handle: Handle, around: Context, links: list[Link]) -> None:
-    now = runtime.active().clock.now()
-    handle.started_ns = now
+    handle.started_mono, handle.started_ns = runtime.active().clock.both()
     on_span: dict[
         str, Value
     ] = {}  # what a sampler may ask for; all else is set at the end, with the end event's fields
@@ -199,7 +197,7 @@ def _open_span(handle: Handle, around: Context, links: list[Link]) -> None:
         handle.kind.span_kind,
         {key: flat(value) for key, value in on_span.items()},
         links,
-        now,
+        handle.started_ns,
     )
     made = span.get_span_context()
     parent_id = trace.get_current_span(context).get_span_context()
