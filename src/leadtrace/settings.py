@@ -130,7 +130,7 @@ TABLE: tuple[Setting, ...] = (
         "LEADTRACE_CONFIG",
         "file",
         "leadtrace.toml",
-        "The file that puts words on code which one cannot change.",
+        "The file with words for code that one cannot change, and with the rules of alerts.",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""The page of reports has every report with its options, and every column of the relations."""
+"""The page of reports has every report with its options, that of the relations every column."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from leadtrace.store.relations.facts import FACTS
 from leadtrace.store.relations.interface import Slice
 
 PAGE = page("docs/reports.md")
+RELATIONS = page("docs/relations.md")
 
 
 def section(heading: str) -> str:
@@ -37,7 +38,7 @@ def test_every_report_has_its_section_with_its_options_and_the_fields_of_its_row
 
 
 def test_every_column_taken_out_of_attributes_is_told_as_it_is() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.+?) \| (.+?) \|$", section("The relations"), re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.+?) \| (.+?) \|$", RELATIONS.text, re.MULTILINE)
     wanted = [(one.name, one.sort, ", ".join(f"`{name}`" for name in one.attributes), one.doc) for one in FACTS]
     assert rows == wanted
 
@@ -48,7 +49,7 @@ def test_every_other_column_is_told_too(relation: str, tmp_path: Path) -> None:
     with store.relations(Slice()) as relations:
         columns = [row[1] for row in relations.query(f"PRAGMA table_info({relation})")]
     store.close()
-    told = section("The relations")
+    told = RELATIONS.text
     facts = {one.name for one in FACTS} if relation in ("lead_events", "lead_spans") else set()
     assert len(columns) > 2
     assert [one for one in columns if one not in facts and f"`{one}`" not in told] == []

@@ -51,7 +51,8 @@ class Database:
         if not path.exists():
             if not create:
                 raise SourceError(
-                    f"there are no alerts {path}", do="start `leadtrace watch`, or name another with --state"
+                    f"no watch has run here: there is no {path}",
+                    do="start `leadtrace watch`, or name another with --state",
                 )
             try:
                 path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -65,7 +65,7 @@ def export_store(
 ) -> Exported:
     """Export the records of a slice that have arrived until now; `told` hears how far it is, and of how much.
 
-    Raises SettingsError where the folder holds something else, SourceError where it cannot be read or written.
+    Raises SettingsError where the folder holds something else or cannot be written.
     """
     if lacking := missing():
         raise SourceError(f"Parquet cannot be written: {lacking}")
@@ -130,7 +130,7 @@ def _begun(folder: Path, store: str, asked: dict[str, Any]) -> Exported:
         found = Exported(told["store"], told["up_to_arrival"], told["records"], told["bytes"], list(told["files"]))
         same = told["schema"] == EXPORT_SCHEMA and told["store"] == store and told["asked"] == asked
     except OSError as cause:
-        raise SourceError(f"the folder {folder} cannot be used", cause=cause.strerror or str(cause)) from cause
+        raise SettingsError(f"the folder {folder} cannot be used", cause=cause.strerror or str(cause)) from cause
     except (ValueError, KeyError, TypeError) as cause:
         raise SettingsError(f"{file} is not the list of an export", cause=repr(cause)) from cause
     if not same:

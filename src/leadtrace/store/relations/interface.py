@@ -2,7 +2,7 @@
 
 An analysis is one text of SQL over four relations, in the subset that every engine runs unchanged: counts and sums of CASE,
 joins, window functions, integer nanoseconds, money as integer micro-units. Ratios, Decimal and quantiles are made in Python
-of what it returns. docs/reports.md lists the columns.
+of what it returns. docs/relations.md lists the columns.
 
     lead_events   one row per event in the slice: its time within the window, its tenant the asked one
     lead_spans    one row per span that begins within the window
