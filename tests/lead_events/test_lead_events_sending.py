@@ -198,6 +198,9 @@ class Response:
         self.status_code = status
         self.headers = {key.replace("_", "-"): value for key, value in headers.items()}
 
+    def __repr__(self) -> str:
+        return f"Response({self.status_code})"
+
 
 class HTTPStatusError(Exception):
     def __init__(self, response: Response) -> None:
