@@ -9,12 +9,12 @@ from fractions import Fraction
 import pytest
 
 from leadtrace.alerts.calendar import always
-from leadtrace.alerts.chance import at_least_bad, at_most
 from leadtrace.alerts.evaluate import verdicts
 from leadtrace.alerts.expected import QUARTER, Expected, learn
 from leadtrace.alerts.learning import spread_of
 from leadtrace.alerts.model import Observations, Point, Series, State
 from leadtrace.alerts.rules import DAY, HOUR, Group, Rules, TooFew
+from leadtrace.analysis.chance import at_least, at_most
 
 WEEK = 7 * DAY
 
@@ -40,13 +40,13 @@ def test_a_count_that_varies_more_is_as_probable_as_a_negative_binomial_says() -
 def test_failures_are_as_probable_as_a_binomial_says_and_more_so_where_they_come_together(bad: int, count: int) -> None:
     share = Fraction(1, 10)
     exact = sum(math.comb(count, k) * share**k * (1 - share) ** (count - k) for k in range(bad, count + 1))
-    assert at_least_bad(bad, count, 0.1, 0.0) == pytest.approx(float(exact), rel=1e-4)
+    assert at_least(bad, count, 0.1, 0.0) == pytest.approx(float(exact), rel=1e-4)
     if bad > 2:
-        assert at_least_bad(bad, count, 0.1, 0.2) > float(exact)
+        assert at_least(bad, count, 0.1, 0.2) > float(exact)
     assert (
-        at_least_bad(0, count, 0.1, 0.0),
-        at_least_bad(1, count, 0.0, 0.0),
-        at_least_bad(count, count, 1.0, 0.0),
+        at_least(0, count, 0.1, 0.0),
+        at_least(1, count, 0.0, 0.0),
+        at_least(count, count, 1.0, 0.0),
     ) == (
         1.0,
         0.0,

@@ -15,9 +15,9 @@ from in_duckdb import InDuckDB
 from small import DAY, HOUR, START, Story, ask, on_engines
 from traffic import Traffic
 
+from leadtrace.analysis.chance import at_least
 from leadtrace.analysis.error_groups import ErrorGroup
 from leadtrace.analysis.errors import analyze_error_patterns
-from leadtrace.analysis.intervals import binomial_at_least
 from leadtrace.analysis.rhythm import QUARTER, periodic, when
 from leadtrace.errors import SettingsError
 from leadtrace.otlp.records import Resource
@@ -291,9 +291,7 @@ def test_hours_are_of_the_zone_asked_for() -> None:
 def test_the_binomial_tail_is_the_sum_of_its_terms(k: int, n: int, p: float) -> None:
     from math import comb
 
-    assert binomial_at_least(k, n, p) == pytest.approx(
-        sum(comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k, n + 1))
-    )
+    assert at_least(k, n, p) == pytest.approx(sum(comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k, n + 1)))
 
 
 @settings(max_examples=20, deadline=None)

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
-from leadtrace.analysis.intervals import binomial_at_least
+from leadtrace.analysis.chance import at_least
 from leadtrace.analysis.model import LEAST, Rate, Row
 from leadtrace.analysis.rhythm import Rhythm, peaks, periodic, when
 from leadtrace.catalogue.troubleshooting import suggestion_for
@@ -200,7 +200,7 @@ def _concentrated(name: Dimension, tally: Tally, traffic: Traffic, tests: int) -
         if count < _LEAST or share < _LIFT * base:
             continue
         # A value that never began anything: as rare as one that would have shown up once more.
-        chance = binomial_at_least(count, of, base or 1 / (of_all + 1)) * looked_at
+        chance = at_least(count, of, base or 1 / (of_all + 1)) * looked_at
         if chance < _RARE:
             found.append(Concentration(name, value, count, of, share, base, share / (base or 1 / (of_all + 1)), chance))
     return found
@@ -220,9 +220,9 @@ def trend(
     share = sum(count for at, count in traffic.items() if at > middle) / work if work else 0.5
     if earlier + later < _TREND_LEAST or not 0 < share < 1:
         return "too few to tell", earlier, later
-    if binomial_at_least(later, earlier + later, share) < _TREND_RARE / 2:
+    if at_least(later, earlier + later, share) < _TREND_RARE / 2:
         return "rising", earlier, later
-    if binomial_at_least(earlier, earlier + later, 1 - share) < _TREND_RARE / 2:
+    if at_least(earlier, earlier + later, 1 - share) < _TREND_RARE / 2:
         return "falling", earlier, later
     return "steady", earlier, later
 

@@ -6,11 +6,12 @@ import math
 from statistics import NormalDist, fmean
 from typing import TYPE_CHECKING
 
+from leadtrace.analysis.chance import incomplete_beta
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
-    "binomial_at_least",
     "difference_of_means",
     "mean_interval",
     "nearest_rank",
@@ -84,15 +85,6 @@ def difference_of_means(
     return mean - other - reach, mean - other + reach
 
 
-def binomial_at_least(successes: int, trials: int, share: float) -> float:
-    """How probable so many successes or more are in so many trials, each with that chance."""
-    if successes <= 0:
-        return 1.0
-    if successes > trials or share <= 0:
-        return 0.0
-    return 1.0 if share >= 1 else _beta(successes, trials - successes + 1, share)
-
-
 def t_quantile(share: float, freedom: float) -> float:
     """The quantile of Student's t for any positive degrees of freedom, by bisection of its distribution function."""
     if share == 0.5:
@@ -112,29 +104,7 @@ def t_quantile(share: float, freedom: float) -> float:
 
 
 def _t_below(t: float, freedom: float) -> float:
-    return 1 - _beta(freedom / 2, 0.5, freedom / (freedom + t * t)) / 2
-
-
-def _beta(a: float, b: float, x: float) -> float:
-    """The regularised incomplete beta function, by its continued fraction (Lentz)."""
-    if x <= 0 or x >= 1:
-        return float(x >= 1)
-    if x > (a + 1) / (a + b + 2):
-        return 1 - _beta(b, a, 1 - x)
-    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)) / a
-    tiny = 1e-300
-    c, d = 1.0, 1 / max(1 - (a + b) * x / (a + 1), tiny)
-    fraction = d
-    for step in range(1, 500):
-        even = step * (b - step) * x / ((a + 2 * step - 1) * (a + 2 * step))
-        odd = -(a + step) * (a + b + step) * x / ((a + 2 * step) * (a + 2 * step + 1))
-        for part in (even, odd):
-            d = 1 / ((1 + part * d) or tiny)
-            c = (1 + part / c) or tiny
-            fraction *= c * d
-        if abs(c * d - 1) < 1e-14:
-            break
-    return front * fraction
+    return 1 - incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t)) / 2
 
 
 def _variance(values: Sequence[float], mean: float) -> float:

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
-from leadtrace.analysis.intervals import binomial_at_least
+from leadtrace.analysis.chance import at_least
 from leadtrace.analysis.model import LEAST, Rate, Report, Row, Sample, Window
 from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.registry import Analysis
@@ -299,7 +299,7 @@ def _sequences(
         told = (gram, times, Rate(having, number, of), Rate(badly, known, f"{of} that ended", 5), lift)
         if having >= max(2, _COMMON * number):
             common.append(Sequences("common", *told, None))
-        chance = binomial_at_least(badly, known, usual) * len(grams)
+        chance = at_least(badly, known, usual) * len(grams)
         if any(one.partition(" ")[0] in FLOW_ENDS for one in gram):
             continue  # the end itself says how it ends
         if usual and having <= _RARE * number and known >= 2 and badly and chance < _CHANCE:

@@ -14,7 +14,7 @@ from datetime import datetime
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from leadtrace.analysis.intervals import binomial_at_least
+from leadtrace.analysis.chance import at_least
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -98,7 +98,7 @@ def _peaks(
         if count >= _LEAST
         and len(turns[one]) >= CYCLES
         and count * of >= _LIFT * usual[one] * total
-        and binomial_at_least(count, total, usual[one] / of) * places < _RARE
+        and at_least(count, total, usual[one] / of) * places < _RARE
     )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from leadtrace.alerts.chance import at_most
 from leadtrace.alerts.kinds.view import View, closed, number, unknown
 from leadtrace.alerts.model import Verdict
 from leadtrace.alerts.rules import DAY, HOUR
 from leadtrace.alerts.spoken import span_text
+from leadtrace.analysis.chance import at_most
 
 if TYPE_CHECKING:
     from leadtrace.alerts.expected import Forecast

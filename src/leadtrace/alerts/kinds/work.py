@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from leadtrace.alerts.chance import at_least_bad
 from leadtrace.alerts.durations import added, how_many, quantile, share_above
 from leadtrace.alerts.kinds.view import View, closed, number, unknown
 from leadtrace.alerts.model import Verdict
 from leadtrace.alerts.spoken import share_text, span_text
+from leadtrace.analysis.chance import at_least
 
 if TYPE_CHECKING:
     from leadtrace.alerts.rules import EnhancementDegraded, ErrorSpike, Slowdown
@@ -61,7 +61,7 @@ def error_spike(rule: ErrorSpike | EnhancementDegraded, view: View) -> Verdict:
         return replace(spike, expected=rule.above if usual is None else usual)
     if normal is not None and usual is not None and share >= rule.factor * usual:
         correlation = normal.spread + 1 / (normal.count + 2)
-        if at_least_bad(sums.bad, sums.count, usual, correlation) < rule.probability:
+        if at_least(sums.bad, sums.count, usual, correlation) < rule.probability:
             return spike
     return replace(spike, holds=False, since_ns=0)
 
@@ -119,6 +119,6 @@ def _slow(rule: _Slow, view: View) -> Verdict:
         limit = rule.factor * usual
         slower = round(share_above(bins, limit) * many)
         often = max(share_above(normal.bins, limit), 0.5 / how_many(normal.bins))
-        if at_least_bad(slower, many, often, normal.spread) < rule.probability:
+        if at_least(slower, many, often, normal.spread) < rule.probability:
             return slow
     return replace(slow, holds=False, since_ns=0)
