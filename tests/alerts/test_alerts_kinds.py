@@ -17,11 +17,11 @@ from leadtrace.alerts.durations import added, bin_of, quantile, share_above
 from leadtrace.alerts.evaluate import evaluate, verdicts
 from leadtrace.alerts.expected import Expected
 from leadtrace.alerts.gathering import observe
-from leadtrace.alerts.learning import History, Learnt, learn, refresh
+from leadtrace.alerts.learning import History, Learnt, due_again, learn, refresh
 from leadtrace.alerts.model import Due, Normal, Observations, Point, Series, State, Verdict
-from leadtrace.alerts.periodic import bursts, next_due
 from leadtrace.alerts.rules import DAY, HOUR, MINUTE, Rules
 from leadtrace.alerts.rules_file import loads
+from leadtrace.analysis.rhythm import periodic
 from leadtrace.errors import SettingsError
 from leadtrace.otlp.records import EventRecord, Resource
 from leadtrace.store.embedded import EmbeddedStore
@@ -231,16 +231,21 @@ def test_a_credential_is_told_so_long_before_it_ends_and_after() -> None:
 
 
 def test_a_periodic_error_is_due_one_distance_after_its_last_burst() -> None:
-    """Every thirty days, three distances at least; one that did not come when it was due is given up."""
-    hours = {NOW - 35 * DAY - at * 30 * DAY + hour * HOUR: 5 for at in range(4) for hour in range(3)}
-    month = {at + 10 * DAY: count for at, count in hours.items()}
-    assert bursts(month) == [NOW - 115 * DAY, NOW - 85 * DAY, NOW - 55 * DAY, NOW - 25 * DAY]
-    assert next_due("key", month, NOW, NOW) == Due("error:key", NOW + 5 * DAY, "seen 4 times, every 30 d")
-    assert next_due("key", hours, NOW, NOW) is None
+    """Every thirty days, three distances at least; one that did not come when it was due is given up. Where nothing else went
+    on, silence says nothing; and what comes again within half a day is worth no date."""
+    late = {NOW - 35 * DAY - at * 30 * DAY + hour * HOUR: 5 for at in range(4) for hour in range(3)}
+    month = {at + 10 * DAY: count for at, count in late.items()}
+    work = dict.fromkeys(range(NOW - 150 * DAY, NOW, HOUR), 9)
+    assert due_again("key", month, work, NOW) == Due("error:key", NOW + 5 * DAY, "seen 4 times, every 30 d")
+    assert due_again("key", late, work, NOW) is None
+    assert due_again("key", month, {}, NOW) is None
     fewer = {at: count for at, count in month.items() if at > NOW - 90 * DAY}
-    assert next_due("key", fewer, NOW, NOW) is None
+    assert due_again("key", fewer, work, NOW) is None
     odd = {NOW - ago * DAY: 1 for ago in (40, 33, 21, 18, 2)}
-    assert next_due("key", odd, NOW, NOW) is None
+    assert due_again("key", odd, work, NOW) is None
+    often = {NOW - at * 8 * HOUR: 1 for at in range(1, 60)}
+    assert periodic(often, work, NOW, NOW) is not None
+    assert due_again("key", often, work, NOW) is None
     rules = one_rule('kind = "expiry"\nbefore = "7d"')
     found = said(rules, Observations(NOW, dues=(Due("error:key", NOW + 5 * DAY, "seen 4 times, every 30 d"),)))
     assert (found.holds, found.why) == (True, "is due again (seen 4 times, every 30 d) in 5 d")
@@ -327,6 +332,9 @@ def store_path(tmp_path_factory: pytest.TempPathFactory) -> str:
         )
         for cycle in range(5)
         for more in range(30)
+    ]
+    events += [
+        event("enhancement.started", NOW - ago * 6 * HOUR, **{"enhancement.name": "phone"}) for ago in range(1, 280)
     ]
     path = tmp_path_factory.mktemp("kinds") / "store.db"
     with contextlib.closing(EmbeddedStore.open(path, write=True)) as store:

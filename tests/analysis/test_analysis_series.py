@@ -80,6 +80,14 @@ def test_errors_are_counted_by_fingerprint(reader: Reader, traffic: Traffic) -> 
     assert {row.name: row.count for row in rows} == dict(traffic.truth.errors)
 
 
+def test_work_is_all_that_began(reader: Reader, traffic: Traffic) -> None:
+    rows = reader.report("series", of="work", bucket_s=900).rows
+    assert all(row.piece_ns % (900 * NS) == 0 for row in rows)
+    assert len({row.piece_ns for row in rows}) == len(rows)
+    begun = ("flow.started", "delivery.started", "enhancement.started")
+    assert sum(row.count for row in rows) == sum(traffic.truth.names[one] for one in begun)
+
+
 def test_the_last_lead_is_the_last(reader: Reader, traffic: Traffic) -> None:
     frame = traffic.frame()
     wanted = frame[frame["name"] == "delivery.accepted"].groupby("delivery.buyer")["time_ns"].max().to_dict()
@@ -101,7 +109,8 @@ def test_any_text_column_names_too_and_the_attribute_finds_its_column(reader: Re
 
 
 def test_one_lead_of_several_events_is_one_and_events_without_a_lead_are_each(tmp_path: Path) -> None:
-    """Received, started and told to a platform within one day is one lead; the next day it is another."""
+    """Received, started and told to a platform within one day is one lead; the next day it is another. What several platforms
+    are told of somebody who is no lead yet is one as well."""
 
     def one(name: str, at: int, **attributes: str) -> EventRecord:
         return EventRecord(name, at, attributes=attributes, resource=Resource({"service.name": "p"}))
@@ -113,7 +122,14 @@ def test_one_lead_of_several_events_is_one_and_events_without_a_lead_are_each(tm
         one("lead.event.received", noon + 2 * NS, **{"lead.id": "a", "lead.event.campaign_group": "brand"}),
         one("flow.started", noon + DAY, **{"lead.id": "a", "flow.journey.campaign_group": "brand"}),
         one("lead.event.received", noon, **{"lead.event.campaign_group": "brand", "lead.event.id": "1"}),
-        one("lead.event.received", noon, **{"lead.event.campaign_group": "brand", "lead.event.id": "2"}),
+        *(
+            one(
+                "lead.event.received",
+                noon + late,
+                **{"lead.event.campaign_group": "brand", "lead.event.id": "2", "lead.event.destination": platform},
+            )
+            for late, platform in enumerate(("Meta Ads", "Google Ads"))
+        ),
         one("lead.received", noon, **{"lead.id": "b"}),
     ]
     with contextlib.closing(EmbeddedStore.open(tmp_path / "s.db", write=True)) as store:
@@ -160,7 +176,7 @@ def test_rows_and_columns_answer_alike(traffic: Traffic, tmp_path: Path) -> None
         traffic.write(store)
         asked = [
             {"of": of, "by": by, "bucket_s": bucket, **window}
-            for of in ("leads", "outcomes", "durations", "errors", "last", "capacity", "health")
+            for of in ("leads", "outcomes", "durations", "errors", "work", "last", "capacity", "health")
             for by in ("campaign_group", "enhancement")
             for bucket, window in ((3600, {"since_ns": MONDAY + 30 * HOUR, "until_ns": MONDAY + 3 * DAY}), (0, {}))
         ]

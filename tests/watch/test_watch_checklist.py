@@ -93,6 +93,13 @@ def test_what_was_saved_and_waits_for_longer_than_five_minutes_is_a_backlog(shel
     assert shelf.look(ITEMS["sender"])[0] == "passed"
 
 
+def test_what_one_platform_took_still_waits_for_the_other(shelf: Shelf) -> None:
+    for platform in ("Meta Ads", "Google Ads"):
+        shelf.add("lead.event.saved", lead__event__id="x", lead__event__destination=platform)
+    shelf.add("lead.event.sent", lead__event__id="x", lead__event__destination="Meta Ads")
+    assert shelf.look(ITEMS["sender"])[2] == "1 of 2 saved lead events wait for longer than five minutes"
+
+
 def test_too_many_malformed_are_the_clients_fault(shelf: Shelf) -> None:
     for _ in range(9):
         shelf.add("lead.event.received", minutes=-5)

@@ -66,7 +66,7 @@ class Asking:
         return found
 
     def other(
-        self, of: Literal["capacity", "health", "errors"], since_ns: int, until_ns: int, bucket_ns: int = 0
+        self, of: Literal["capacity", "health", "errors", "work"], since_ns: int, until_ns: int, bucket_ns: int = 0
     ) -> tuple[SeriesRow, ...]:
         """Rows of what belongs to no group."""
         options = SeriesOptions(

@@ -17,8 +17,7 @@ from leadtrace.alerts.asking import points_of
 from leadtrace.alerts.durations import Bins, added
 from leadtrace.alerts.expected import QUARTER, Expected
 from leadtrace.alerts.expected import learn as learn_expected
-from leadtrace.alerts.model import Due, Normal
-from leadtrace.alerts.periodic import next_due
+from leadtrace.alerts.model import PERIODIC, Due, Normal
 from leadtrace.alerts.rules import (
     DAY,
     HOUR,
@@ -30,6 +29,8 @@ from leadtrace.alerts.rules import (
     Slowdown,
     TooFew,
 )
+from leadtrace.alerts.spoken import span_text
+from leadtrace.analysis.rhythm import periodic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -39,10 +40,12 @@ if TYPE_CHECKING:
     from leadtrace.alerts.model import Signal
     from leadtrace.alerts.rules import Group, Rule, Rules
 
-__all__ = ["History", "Learnt", "learn", "refresh", "watched"]
+__all__ = ["History", "Learnt", "due_again", "learn", "refresh", "watched"]
 
 _ABSENCE_HISTORY: Final = 8 * 7 * DAY
 """An absence needs no history to fire; what it says of money and of what was expected does."""
+_SHORTEST: Final = 12 * HOUR
+"""An error that comes again after a shorter time is not worth a date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,9 @@ class History:
     durations: Mapping[str, Mapping[int, Bins]] = field(default_factory=dict)
     """Of each group: bins by day."""
     errors: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
-    """Of each fingerprint: how often, by hour."""
+    """Of each fingerprint: how often, by quarter of an hour."""
+    work: Mapping[int, int] = field(default_factory=dict)
+    """What began, by quarter of an hour: where nothing began, no error could come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +100,11 @@ def refresh(asking: Asking, rules: Rules, history: History, now_ns: int, first_n
     fresh_ends = asking.groups("outcomes", ended, ask_from, until, DAY) if ended else {}
     fresh_durations = asking.groups("durations", took, ask_from, until, DAY) if took else {}
     errors: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    work: dict[int, int] = {}
     if any(isinstance(rule, Expiry) and rule.periodic_errors for rule in rules.rules.values()):
-        for row in asking.other("errors", ask_from, until, HOUR):
+        for row in asking.other("errors", ask_from, until, QUARTER):
             errors[row.name][row.piece_ns] += row.count
+        work = {row.piece_ns: row.count for row in asking.other("work", ask_from, until, QUARTER)}
     return History(
         since,
         until,
@@ -111,6 +118,7 @@ def refresh(asking: Asking, rules: Rules, history: History, now_ns: int, first_n
             name: _joined(history.errors.get(name), errors.get(name, {}), since, ask_from)
             for name in {*history.errors, *errors}
         },
+        _joined(history.work, work, since, ask_from),
     )
 
 
@@ -139,11 +147,21 @@ def learn(history: History, rules: Rules, now_ns: int, without: Mapping[str, Seq
         bins = [one for day, one in history.durations.get(group.name, {}).items() if since <= day < until]
         if bins:
             normal["durations", group.name] = Normal(bins=added(bins))
+    work = {at: count for at, count in history.work.items() if at < until}
     dues = [
-        next_due(name, {at: count for at, count in hours.items() if at < until}, until, now_ns)
-        for name, hours in history.errors.items()
+        due_again(name, {at: count for at, count in quarters.items() if at < until}, work, until)
+        for name, quarters in history.errors.items()
     ]
     return Learnt(expected, normal, tuple(one for one in dues if one is not None))
+
+
+def due_again(name: str, quarters: Mapping[int, int], work: Mapping[int, int], until_ns: int) -> Due | None:
+    """When an error that comes again and again is due next, by its rhythm up to that midnight; None where it has none."""
+    rhythm = periodic(quarters, work, until_ns, until_ns)
+    if rhythm is None or rhythm.period_ns < _SHORTEST:
+        return None
+    why = f"seen {rhythm.cycles + 1} times, every {span_text(rhythm.period_ns)}"
+    return Due(f"{PERIODIC}{name}", rhythm.next_ns, why)
 
 
 def spread_of(days: Sequence[tuple[int, int]]) -> float:

@@ -96,17 +96,18 @@ class Probes:
         return lost <= 0, f"{saved} of {received} lead events were saved" + (f", {lost} were not" if lost > 0 else "")
 
     def _sending(self, alert: Alert, rules: Rules, now_ns: int) -> tuple[bool | None, str]:
-        saved: dict[str, int] = {}
-        sent: set[str] = set()
+        saved: dict[tuple[str, str], int] = {}  # one id may go to several platforms, each at its own time
+        sent: set[tuple[str, str]] = set()
         names = ("lead.event.saved", "lead.event.sent")
         for event in self._events(names, alert.began_ns - _BEFORE, now_ns):
             if not _is_of(event, alert, rules):
                 continue
-            event_id = str(event.attributes.get("lead.event.id", ""))
+            said = event.attributes
+            one_send = (str(said.get("lead.event.id", "")), str(said.get("lead.event.destination", "")))
             if event.name == "lead.event.saved":
-                saved[event_id] = event.time_ns
+                saved[one_send] = event.time_ns
             else:
-                sent.add(event_id)
+                sent.add(one_send)
         if not saved:
             return None, "no lead event was saved that could be sent"
         waiting = [at for one, at in saved.items() if one not in sent and at < now_ns - 5 * 60 * 1_000_000_000]

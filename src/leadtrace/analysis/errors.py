@@ -16,6 +16,7 @@ from leadtrace.analysis.model import Report, Sample, Window
 from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.registry import Analysis
 from leadtrace.analysis.rhythm import QUARTER
+from leadtrace.analysis.series import BEGUN
 from leadtrace.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -119,11 +120,10 @@ FROM told GROUP BY grp, {name}"""
 _HISTORY: Final = """
 SELECT {key}, e.time_ns - e.time_ns % 900000000000, count(*) FROM lead_events e WHERE {chosen} GROUP BY 1, 2"""
 
-_BEGUN: Final = "('flow.started', 'delivery.started', 'enhancement.started')"
 _TRAFFIC: Final = f"""
-SELECT 'host', host, count(*) FROM lead_events WHERE name IN {_BEGUN} GROUP BY host
+SELECT 'host', host, count(*) FROM lead_events WHERE name IN {BEGUN} GROUP BY host
 UNION ALL
-SELECT 'version', service_version, count(*) FROM lead_events WHERE name IN {_BEGUN} GROUP BY service_version
+SELECT 'version', service_version, count(*) FROM lead_events WHERE name IN {BEGUN} GROUP BY service_version
 UNION ALL
 SELECT 'campaign', campaign, count(*) FROM lead_events WHERE name = 'flow.started' GROUP BY campaign
 UNION ALL
@@ -132,7 +132,7 @@ UNION ALL
 SELECT 'service', CASE WHEN enhancement_service <> '' THEN enhancement_service ELSE enhancement_name END, count(*)
 FROM lead_events WHERE name = 'enhancement.started' GROUP BY 2"""  # noqa: S608 - of constants alone
 _BY_PIECE: Final = f"""
-SELECT time_ns - time_ns % 900000000000, count(*) FROM lead_events WHERE name IN {_BEGUN} GROUP BY 1"""  # noqa: S608
+SELECT time_ns - time_ns % 900000000000, count(*) FROM lead_events WHERE name IN {BEGUN} GROUP BY 1"""  # noqa: S608
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)

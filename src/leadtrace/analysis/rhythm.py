@@ -109,6 +109,8 @@ def periodic(pieces: Mapping[int, int], traffic: Mapping[int, int], until_ns: in
     against its distance, and in the pauses enough traffic passed that silence means something; where there are fewer errors
     than that, regularity alone must be of twice as many cycles.
     """
+    if len(pieces) <= CYCLES:
+        return None
     total = sum(pieces.values())
     moments = sorted(traffic)
     passed = list(itertools.accumulate((traffic[at] for at in moments), initial=0))

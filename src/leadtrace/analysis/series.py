@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from leadtrace.store.relations.interface import Relations
     from leadtrace.store.relations.interface import Row as Relation
 
-__all__ = ["END_EVENTS", "LEAD_EVENTS", "SERIES", "SeriesOptions", "SeriesRow", "column_of", "series"]
+__all__ = ["BEGUN", "END_EVENTS", "LEAD_EVENTS", "SERIES", "SeriesOptions", "SeriesRow", "column_of", "series"]
 
 _SECOND: Final = 1_000_000_000
 _DAY: Final = 86_400 * _SECOND
@@ -42,6 +42,9 @@ END_EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The ends of a group's work. What was cancelled, or is pending, has neither succeeded nor failed."""
 
+BEGUN: Final = "('flow.started', 'delivery.started', 'enhancement.started')"
+"""Work that began, as SQL lists it: what errors are measured against."""
+
 _NAMED_BY: Final[Mapping[str, tuple[str, str]]] = {
     "campaign_group": (
         "CASE WHEN campaign_group <> '' THEN campaign_group ELSE lead_event_campaign_group END",
@@ -53,14 +56,17 @@ _NAMED_BY: Final[Mapping[str, tuple[str, str]]] = {
 }
 """What names a group of that kind, and what else may."""
 
-# Each lead once a day (UTC), at its first event there: however the window lies, the same leads are counted.
+# Each lead once a day (UTC), at its first event there: however the window lies, the same leads are counted. A lead event that
+# names no lead is one, however many platforms are told of it.
 _LEADS: Final = """
 SELECT named, also, {piece}, min(first_ns), max(first_ns), count(*), 0, NULL, ''
 FROM (
   SELECT {named} AS named, {also} AS also, min(time_ns) AS first_ns
   FROM lead_events
   WHERE name IN ({names}) AND {chosen}
-  GROUP BY 1, 2, tenant, lead_id, CASE WHEN lead_id = '' THEN arrival END, time_ns - time_ns % 86400000000000
+  GROUP BY 1, 2, tenant, lead_id,
+    CASE WHEN lead_id <> '' THEN '' WHEN lead_event_id <> '' THEN lead_event_id ELSE 'record ' || CAST(arrival AS VARCHAR) END,
+    time_ns - time_ns % 86400000000000
 ) leads
 WHERE first_ns >= $since
 GROUP BY 1, 2, 3
@@ -94,18 +100,31 @@ FROM lead_events
 WHERE name = 'error.occurred' AND error_fingerprint <> ''
 GROUP BY 1, 3
 ORDER BY 1, 3"""
+_WORK: Final = f"""
+SELECT '', '', {{piece}} AS piece, min(time_ns), max(time_ns), count(*), 0, NULL, ''
+FROM lead_events
+WHERE name IN {BEGUN}
+GROUP BY 3
+ORDER BY 3"""  # noqa: S608 - of constants alone
 _LAST: Final = """
 SELECT {named} AS named, {also} AS also, 0, max(time_ns), max(time_ns), count(*), 0, NULL, ''
 FROM lead_events
 WHERE name IN ({names}) AND {chosen}
 GROUP BY 1, 2
 ORDER BY 1, 2"""
-_TEXTS: Final = {"leads": _LEADS, "outcomes": _OUTCOMES, "durations": _DURATIONS, "errors": _ERRORS, "last": _LAST}
+_TEXTS: Final = {
+    "leads": _LEADS,
+    "outcomes": _OUTCOMES,
+    "durations": _DURATIONS,
+    "errors": _ERRORS,
+    "work": _WORK,
+    "last": _LAST,
+}
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class SeriesOptions(Options):
-    of: Literal["leads", "outcomes", "durations", "errors", "last", "capacity", "health"] = option(
+    of: Literal["leads", "outcomes", "durations", "errors", "work", "last", "capacity", "health"] = option(
         "leads", "What is counted; `last` is when the last lead was."
     )
     by: str = option("campaign_group", "What names it: campaign_group, buyer, enhancement, flow, or any text column.")
@@ -165,7 +184,7 @@ def _counted(relations: Relations, options: SeriesOptions) -> list[Relation]:
     names = tuple(options.events) or (LEAD_EVENTS if options.of in ("leads", "last") else END_EVENTS).get(
         options.by, ()
     )
-    if not names and options.of != "errors":
+    if not names and options.of not in ("errors", "work"):
         raise SettingsError("which events? those of a column are not known by themselves", by=options.by)
     parameters: dict[str, str | int | float | None] = {"since": options.since_ns}
     listed = _listed("name", names, parameters)
