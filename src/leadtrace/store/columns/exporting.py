@@ -65,7 +65,8 @@ def export_store(
 ) -> Exported:
     """Export the records of a slice that have arrived until now; `told` hears how far it is, and of how much.
 
-    Raises SettingsError where the folder holds something else or cannot be written.
+    Raises SettingsError where the folder holds something else or cannot be written, SourceError where Parquet
+    cannot be made here.
     """
     if lacking := missing():
         raise SourceError(f"Parquet cannot be written: {lacking}")
