@@ -182,10 +182,10 @@ FACTS: Final[tuple[Fact, ...]] = (
     _fact("total_retry_time_ms", "number", "total_retry_time_ms", doc="from the first failed try to the recovery"),
     _fact("fallback_name", "text", "fallback.name", doc="the way that was taken"),
     _fact("fallback_instead_of", "text", "fallback.instead_of", doc="the way that it stands in for"),
-    # Lead events: the payloads of ad platforms.
+    # Lead events: the payloads of advertising platforms.
     _fact("lead_event_id", "text", "lead.event.id", doc="the lead event"),
     _fact("lead_event_type", "text", "lead.event.type", doc="its type"),
-    _fact("lead_event_platform", "text", "lead.event.destination", doc="the ad platform"),
+    _fact("lead_event_platform", "text", "lead.event.destination", doc="the advertising platform"),
     _fact("lead_event_account", "text", "lead.event.account_id", doc="its account"),
     _fact("lead_event_campaign_group", "text", "lead.event.campaign_group", doc="its campaign group"),
     _fact("lead_event_campaign", "text", "lead.event.campaign_id", doc="its campaign"),
