@@ -256,8 +256,9 @@ async def auction(lead: Lead, buyers: list[Buyer], partners: Partners) -> list[t
         lt.emit("bid.received", buyer=buyer.name, price=bids[-1][1])
 
     try:
+        # That time is up is how an auction ends, no failure: who is cut off is cancelled. (`lt.timeout` would say failed.)
         # A group waits for all whom it cuts off; `gather` would leave the slowest running after the auction's end.
-        async with lt.timeout(partners.auction_window_s, "auction window"), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(partners.auction_window_s), asyncio.TaskGroup() as group:
             for buyer in buyers:
                 group.create_task(ask(buyer))
     except TimeoutError:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["lines_of", "print_report", "tell"]
 
-_LONGEST = 80
+_LONGEST = 120
 """Of one cell; what is longer is cut, JSON has it whole."""
 _WORD = 16
 """A longer word may be cut where there is too little room."""
