@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import sys
 from decimal import Decimal
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -79,11 +78,7 @@ def _print_table(rows: Sequence[Row], hidden: frozenset[str]) -> None:
     cells = [[_cell(name, getattr(one, name), one) for name in shown] for one in rows]
     heads = [_heading(name) for name in shown]
     right = [all(_is_number(getattr(one, name)) for one in rows) for name in shown]
-    if sys.stdout.isatty():
-        _print_rich(heads, cells, right)
-        return
-    for line in lines_of(heads, cells, right):
-        click.echo(line)
+    print_lines([(line, "head" if heading else "")] for line, heading in _laid_out(heads, cells, right))
 
 
 def lines_of(heads: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool] = ()) -> Iterator[str]:
@@ -91,7 +86,14 @@ def lines_of(heads: Sequence[str], cells: Sequence[Sequence[str]], right: Sequen
 
     Where there is too little room, headings and cells go over several lines; only a word that is too long is cut.
     """
-    right = right or [False] * len(heads)
+    for line, _ in _laid_out(heads, cells, right or [False] * len(heads)):
+        yield line
+
+
+def _laid_out(
+    heads: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool]
+) -> Iterator[tuple[str, bool]]:
+    """Each line, and whether it is of the headings."""
     room = width() - 2 * (len(heads) - 1)
     columns = list(zip(heads, *cells, strict=True))
     widths = [max(width_of(text) for text in column) for column in columns]
@@ -117,7 +119,7 @@ def lines_of(heads: Sequence[str], cells: Sequence[Sequence[str]], right: Sequen
             # Headings stand on the table, cells hang from their first line.
             at = [line - (high - len(one)) * (number == 0) for one in folded]
             texts = [one[n] if 0 <= n < len(one) else "" for one, n in zip(folded, at, strict=True)]
-            yield _line(texts, widths, right)
+            yield _line(texts, widths, right), number == 0
 
 
 def _parts(text: str, figures: bool) -> list[str]:
@@ -134,19 +136,6 @@ def _folded(text: str, room: int, figures: bool) -> list[str]:
         else:
             lines.append(part)
     return lines
-
-
-def _print_rich(heads: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for head, to_the_right in zip(heads, right, strict=True):
-        table.add_column(head, justify="right" if to_the_right else "left", overflow="ellipsis")
-    for row in cells:
-        table.add_row(*(Text(one) for one in row))
-    Console(width=width(), highlight=False).print(table)
 
 
 def _line(texts: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
