@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pyarrow
 
 from leadtrace.store.relations.facts import FACTS
@@ -12,6 +14,7 @@ from leadtrace.store.relations.on_rows import used_parameters
 if TYPE_CHECKING:
     from leadtrace.store.relations.interface import Relations
 
+_RELATIONS = ("all_events", "all_spans", "lead_runs", "lead_shared")
 _WHOLE = (
     *("arrival", "time_ns", "start_ns", "end_ns", "length_ns", "boot", "sequence", "origin", "observed_ns", "severity"),
     *("span_kind", "ends", "handed_over"),
@@ -21,12 +24,16 @@ _KINDS = {
     **dict.fromkeys(_WHOLE, pyarrow.int64()),
     **{one.name: _SORTS.get(one.sort, pyarrow.int64()) for one in FACTS},
 }
+_FACTS = {one.name for one in FACTS}
 
 
 class InDuckDB:
-    """A copy of another engine's relations; `query` and `within` as of any of them."""
+    """A copy of another engine's relations; `query` and `within` as of any of them.
 
-    def __init__(self, copied: Relations, connection: Any = None) -> None:
+    Of the columns that are taken out of attributes it has those that were asked for so far: copying all takes too long.
+    """
+
+    def __init__(self, copied: Relations, like: InDuckDB | None = None) -> None:
         self.part, self.source, self.incomplete, self.notes = (
             copied.part,
             copied.source,
@@ -34,39 +41,41 @@ class InDuckDB:
             copied.notes,
         )
         self.copied = copied
-        if connection is None:
-            import duckdb
-
-            connection = duckdb.connect()
-            for name in ("all_events", "all_spans", "lead_runs", "lead_shared"):
-                _copy(copied, connection, name)
-        self.connection = connection
-        self._cut()
+        self._shared: dict[str, Any] = {"connection": duckdb.connect(config={"threads": 1}), "facts": None}
+        if like is not None:
+            self._shared = like._shared
 
     def query(self, sql: str, parameters: Any = None) -> list[Any]:
-        self._cut()
-        return self.connection.execute(sql, used_parameters(sql, parameters)).fetchall()
-
-    def within(self, since_ns: int = 0, until_ns: int = 0) -> InDuckDB:
-        return InDuckDB(self.copied.within(since_ns, until_ns), self.connection)
-
-    def _cut(self) -> None:
+        named = _FACTS & set(re.findall(r"[a-z_0-9]+", sql))
+        if self._shared["facts"] is None or not named <= self._shared["facts"]:
+            self._shared["facts"] = named | (self._shared["facts"] or set())
+            for name in _RELATIONS:
+                self._copy(name, self._shared["facts"])
+        connection = self._shared["connection"]
         for name, time in (("events", "time_ns"), ("spans", "start_ns")):
             until = f"AND {time} < {self.part.until_ns}" if self.part.until_ns else ""
-            self.connection.execute(
+            connection.execute(
                 f"CREATE OR REPLACE VIEW lead_{name} AS "
                 f"SELECT * FROM all_{name} WHERE {time} >= {self.part.since_ns} {until}"
             )
+        return connection.execute(sql, used_parameters(sql, parameters)).fetchall()
 
+    def within(self, since_ns: int = 0, until_ns: int = 0) -> InDuckDB:
+        return InDuckDB(self.copied.within(since_ns, until_ns), self)
 
-def _copy(copied: Relations, connection: Any, name: str) -> None:
-    columns = [row[1] for row in copied.query(f"PRAGMA table_info({name})")]
-    rows = copied.query(f"SELECT {', '.join(columns)} FROM {name}")
-    whole = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
-    arrays = [
-        pyarrow.array(values, _KINDS.get(column, pyarrow.string()))
-        for column, values in zip(columns, whole, strict=True)
-    ]
-    connection.register("copied", pyarrow.table(arrays, names=columns))
-    connection.execute(f"CREATE TABLE {name} AS SELECT * FROM copied")
-    connection.unregister("copied")
+    def _copy(self, name: str, facts: set[str]) -> None:
+        there = [row[1] for row in self.copied.query(f"PRAGMA table_info({name})")]
+        columns = [one for one in there if name == "lead_runs" or one not in _FACTS or one in facts]
+        rows = self.copied.query(f"SELECT {', '.join(columns)} FROM {name}")
+        whole = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
+        table = pyarrow.table(
+            [
+                pyarrow.array(values, _KINDS.get(one, pyarrow.string()))
+                for one, values in zip(columns, whole, strict=True)
+            ],
+            names=columns,
+        )
+        connection = self._shared["connection"]
+        connection.register("copied", table)
+        connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM copied")
+        connection.unregister("copied")

@@ -66,8 +66,8 @@ class Story:
         return event
 
 
-def ask(name: str, events: Iterable[EventRecord], both: bool = True, **options: Any) -> Report[Any]:
-    """The report over those events; both engines are asked, and must say the same."""
+def ask(name: str, events: Iterable[EventRecord], both: bool = False, **options: Any) -> Report[Any]:
+    """The report over those events; where `both` is asked for, DuckDB is asked, too, and must say the same."""
     with recorded(events, since_ns=options.get("since_ns", 0), until_ns=options.get("until_ns", 0)) as relations:
         return on_both(name, relations, None if both else relations, **options)
 

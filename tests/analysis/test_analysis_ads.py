@@ -37,7 +37,7 @@ def test_each_lead_event_counts_once_by_what_became_of_it() -> None:
         told(story, "failed", 30, at)
     told(story, "failed", 1, 1)
     told(story, "quarantined", 31, 3, **{"lead.event.reason": "no such type", "lead.event.field": "type"})
-    found = ask("ads", story.events)
+    found = ask("ads", story.events, both=True)
     (row,) = found.of(LeadEvents)
     assert (row.platform, row.account, row.campaign_group, row.campaign, row.ad) == ("google", "a1", "g", "", "x")
     assert (row.lead_events, row.received, row.saved) == (40, 40, 36)
@@ -114,7 +114,7 @@ def test_order_duplicates_and_clocks_change_nothing(stations: list[tuple[int, st
         each[number][what] += 1
     mixed = [*story.events, *story.events]
     order.shuffle(mixed)
-    rows = ask("ads", mixed, both=False).of(LeadEvents)
+    rows = ask("ads", mixed).of(LeadEvents)
     assert sum(row.lead_events for row in rows) == len(each)
     assert sum(row.sent.numerator for row in rows) == sum(
         "sent" in one and "quarantined" not in one for one in each.values()

@@ -110,7 +110,7 @@ def test_an_open_circuit_counts_while_any_process_has_it_open() -> None:
     story.tell("circuit.closed", at=3 * HOUR, **told)
     story.tell("circuit.opened", at=2 * HOUR, process=other, **told)
     story.tell("circuit.closed", at=5 * HOUR, process=other, **told)
-    (row,) = ask("reliability", story.events, since_ns=START, until_ns=START + 10 * HOUR).of(Circuit)
+    (row,) = ask("reliability", story.events, both=True, since_ns=START, until_ns=START + 10 * HOUR).of(Circuit)
     assert (row.processes, row.opened, row.open_now) == (2, 3, False)
     assert (row.open_ms, row.share) == (4 * HOUR / MS, 0.4)
     assert row.longest_ms == 3 * HOUR / MS
@@ -200,7 +200,7 @@ def test_order_and_duplicates_change_nothing(calls: list[tuple[str, str, int]], 
     mixed = [*story.events, *story.events]
     order.shuffle(mixed)
     counts = Counter((service, ending) for service, ending, _ in calls)
-    for row in ask("reliability", mixed, both=False).of(Partner):
+    for row in ask("reliability", mixed).of(Partner):
         assert (row.answered, row.unanswered, row.cancelled) == tuple(
             counts[row.name, ending] for ending in ("success", "failed", "cancelled")
         )

@@ -58,7 +58,7 @@ def test_the_sources_own_example_comes_out() -> None:
             called(story, "Phone Intelligence", service="TrueCaller ID", cost=0.02, cache_hit=False)
         else:
             called(story, "Phone Intelligence", service="TrueCaller ID", ending="failed", cost=0.0)
-    found = ask("roi", story.events, both=False, declared=DECLARED)
+    found = ask("roi", story.events, declared=DECLARED)
     (calls,) = found.of(Calls)
     assert (calls.attempts, calls.successes.numerator, calls.failures) == (50_000, 48_500, 1_500)
     assert calls.successes.value == 0.97
@@ -175,7 +175,7 @@ def planted(seed: int = 5) -> tuple[Story, dict[tuple[str, bool], list[float]]]:
 
 def test_measured_value_compares_like_with_like() -> None:
     story, nets = planted()
-    found = ask("roi", story.events)
+    found = ask("roi", story.events, both=True)
     measures = {row.measure: row for row in found.of(Measured)}
     having = {source: nets[source, True] for source in ("cheap", "dear")}
     number = sum(map(len, having.values()))
@@ -284,7 +284,7 @@ def test_the_order_of_arrival_duplicates_and_clocks_change_nothing(
         called(story, name, "lead", order.randrange(1000), ending, cost=cost, cache_hit=hit)
     mixed = [*story.events, *story.events]
     order.shuffle(mixed)
-    found = ask("roi", mixed, both=False)
+    found = ask("roi", mixed)
     for row in found.of(Calls):
         mine = [(ending, hit) for name, ending, _, hit in calls if name == row.enhancement]
         assert row.attempts == sum(ending != "cancelled" for ending, _ in mine)

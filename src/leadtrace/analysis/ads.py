@@ -39,7 +39,9 @@ told AS (
   WHERE e.name IN ('lead.event.received', 'lead.event.saved', 'lead.event.sent', 'lead.event.failed', 'lead.event.quarantined')
 ),
 placed AS (
-  SELECT t.*, CASE WHEN t.own_platform <> '' THEN t.own_platform
+  SELECT t.tenant AS tenant, t.id AS id, t.name AS name, t.time_ns AS time_ns, t.account AS account,
+    t.campaign_group AS campaign_group, t.campaign AS campaign, t.ad AS ad, t.resend AS resend, t.reason AS reason,
+    t.field AS field, CASE WHEN t.own_platform <> '' THEN t.own_platform
     ELSE max(t.own_platform) OVER (PARTITION BY t.tenant, t.id) END AS platform
   FROM told t
   JOIN touched ON touched.tenant = t.tenant AND touched.id = t.id

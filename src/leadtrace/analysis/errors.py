@@ -93,7 +93,9 @@ placed AS (
   ) f ON f.tenant = w.tenant AND f.run_id = w.run_id AND f.error_type = w.type
 ),
 told AS (
-  SELECT placed.*, CASE WHEN lead_id <> '' THEN tenant || '/' || lead_id ELSE 'e' || CAST(arrival AS VARCHAR) END AS who
+  SELECT grp, time_ns, piece, tenant, lead_id, run_id, host, version, type, category, subcategory, cause, step, message,
+    campaign, buyer, service, in_try, word, stopped,
+    CASE WHEN lead_id <> '' THEN tenant || '/' || lead_id ELSE 'e' || CAST(arrival AS VARCHAR) END AS who
   FROM placed
 )"""
 _FIGURES: Final = """

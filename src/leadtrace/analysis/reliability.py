@@ -47,7 +47,8 @@ calls AS (
   GROUP BY sort, named, tenant, call
 ),
 judged AS (
-  SELECT calls.*, CASE WHEN name IN ('enhancement.cancelled', 'delivery.cancelled') THEN 'cancelled'
+  SELECT sort, named, name, duration_ms, retries, category, subcategory, cause, time_ns,
+    CASE WHEN name IN ('enhancement.cancelled', 'delivery.cancelled') THEN 'cancelled'
       WHEN hit = 1 THEN 'cached'
       WHEN name = 'enhancement.failed' AND category = 'data' THEN 'no_data'
       WHEN name IN ('enhancement.failed', 'delivery.failed') AND category IN ('processing', 'system') THEN 'own_fault'

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.resources
 import re
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -25,6 +25,9 @@ __all__ = ["RowEngine", "quoted", "read_view", "used_parameters"]
 _PARAMETER: Final = re.compile(r"\$([a-z_][a-z0-9_]*)")
 _TEXT: Final = re.compile(r"\{text ([a-z0-9_.]+)\}")
 _VIEWS: Final = ("all_events", "all_spans", "lead_events", "lead_spans", "lead_runs", "lead_shared")
+_WORD: Final = re.compile(r"[a-z_][a-z0-9_]*")
+_EVERY_COLUMN: Final = re.compile(r"\bselect\s+(distinct\s+)?\*|[.,]\s*\*|^\s*pragma\b", re.IGNORECASE)
+_NAMES: Final = frozenset(one.name for one in FACTS)
 _CURRENCY: Final = next(one for one in FACTS if one.name == "currency_said")
 
 
@@ -51,6 +54,7 @@ class RowEngine:
         self._connection = connection
         self._part: Slice | None = None
         self._made: set[str] = set()
+        self._facts: frozenset[str] = frozenset()
         connection.execute("BEGIN")
         connection.execute(
             "CREATE TEMP TABLE processes "
@@ -61,9 +65,11 @@ class RowEngine:
 
     def run(self, part: Slice, sql: str, parameters: Parameters | None) -> list[Row]:
         """The rows of a query over the relations of that part."""
-        if part != self._part:
+        named = _named(sql)
+        if part != self._part or not named <= self._facts:
             self._drop_views()
             self._part = part
+            self._facts |= named
         self._make_views(part, sql)
         return self._connection.execute(sql, used_parameters(sql, parameters)).fetchall()
 
@@ -71,10 +77,11 @@ class RowEngine:
         self._connection.close()
 
     def _make_views(self, part: Slice, sql: str) -> None:
-        """Those that the text names, and what they stand on: reading one in takes longer than a small answer."""
+        """Those that the text names, and what they stand on, with the columns that it names: reading in a hundred others
+        takes longer than a small answer."""
         for name in _VIEWS:
             if name not in self._made and (name in sql or (name == "all_events" and "lead_runs" in sql)):
-                self._connection.execute(f"CREATE TEMP VIEW {name} AS\n{_view(name, part)}")
+                self._connection.execute(f"CREATE TEMP VIEW {name} AS\n{_view(name, part, self._facts)}")
                 self._made.add(name)
 
     def _drop_views(self) -> None:
@@ -96,7 +103,16 @@ def _describe_kinds(connection: apsw.Connection) -> None:
     connection.executemany("INSERT INTO temp.known_kinds VALUES (?, ?)", known)
 
 
-def _view(name: str, part: Slice) -> str:
+@lru_cache(maxsize=256)
+def _named(sql: str) -> frozenset[str]:
+    """The facts that a text, or a view that it stands on, may name; all of them where it takes every column."""
+    if _EVERY_COLUMN.search(sql):
+        return _NAMES
+    told = sql + read_view("lead_runs") * ("lead_runs" in sql)
+    return _NAMES & {"run_id", *_WORD.findall(told)}  # the views' texts have a place for one at least
+
+
+def _view(name: str, part: Slice, facts: frozenset[str]) -> str:
     alias = "s" if name.endswith("spans") else "e"
     time = "start_ns" if alias == "s" else "time_ns"
     among = []
@@ -112,22 +128,22 @@ def _view(name: str, part: Slice) -> str:
     elif part.tenant is not None:
         among.append(f"{alias}.tenant = (SELECT text_id FROM main.texts WHERE text = {quoted(part.tenant)})")  # noqa: S608
     file = {"lead_events": "all_events", "lead_spans": "all_spans"}.get(name, name)
-    return _filled(file, alias, " AND ".join(among) or "1", by_time)
+    return _filled(file, alias, " AND ".join(among) or "1", by_time, facts)
 
 
-def _filled(file: str, alias: str, among: str, by_time: str = "") -> str:
+def _filled(file: str, alias: str, among: str, by_time: str = "", facts: frozenset[str] = _NAMES) -> str:
     attributes = f"{alias}.attributes"
     text = read_view(file)
     if "{facts}" in text:
-        text = text.replace("{facts}", _facts(attributes))
+        text = text.replace("{facts}", _facts(attributes, facts))
         text = text.replace("{currency}", _expression(_CURRENCY, attributes))
     text = _TEXT.sub(lambda found: _expression(Fact("", "text", (found[1],), ""), attributes), text)
     return text.replace("{by_time}", by_time).replace("{among}", among)
 
 
-@cache
-def _facts(attributes: str) -> str:
-    return ",\n  ".join(f"{_expression(one, attributes)} AS {one.name}" for one in FACTS)
+@lru_cache(maxsize=256)
+def _facts(attributes: str, named: frozenset[str]) -> str:
+    return ",\n  ".join(f"{_expression(one, attributes)} AS {one.name}" for one in FACTS if one.name in named)
 
 
 def _expression(fact: Fact, attributes: str) -> str:
