@@ -45,28 +45,6 @@ def span(name: str) -> bytes:
     return b"\x12" + bytes((len(body),)) + body
 
 
-@pytest.fixture
-def folder(tmp_path) -> Folder:
-    return Folder(tmp_path / "journal")
-
-
-@pytest.fixture
-def sink_to(folder):
-    made: list[JournalSink] = []
-
-    def make(*addresses: str, **more) -> JournalSink:
-        ways = {
-            "default" if not number else f"also{number}": OtlpTransport(endpoints(Target(address), {}))
-            for number, address in enumerate(addresses)
-        }
-        made.append(JournalSink(folder, ways, RESOURCE, **{"interval_s": 0.01, "service": "test", **more}))
-        return made[-1]
-
-    yield make
-    for sink in made:
-        sink.close(0.2)
-
-
 def until(condition, timeout_s: float = 10.0) -> None:
     end = time.monotonic() + timeout_s
     while not condition():

@@ -26,7 +26,17 @@ if TYPE_CHECKING:
 
     from leadtrace.journal.folder import Folder
 
-__all__ = ["Contents", "book_of", "close_books", "contents", "erased_ranges", "ledgers", "note_erased", "prune_books"]
+__all__ = [
+    "Contents",
+    "book_of",
+    "close_books",
+    "contents",
+    "erased_ranges",
+    "ledgers",
+    "note_erased",
+    "prune_books",
+    "refused_ends",
+]
 
 _KEPT_BOOKS_S = 90 * 86_400
 _STALE_S = 3600
@@ -89,6 +99,12 @@ def kept_kind(body: bytes) -> str:
     return body[1 : 1 + body[0]].decode("utf-8", "replace") if body else ""
 
 
+def refused_ends(body: bytes) -> list[int]:
+    """The keys of words and spans that ended, though their ends found no room."""
+    found = _json(body).get("ended", ())
+    return [key for key in found if isinstance(key, int)] if isinstance(found, list) else []
+
+
 def _json(body: bytes) -> dict[str, Any]:
     try:
         found = json.loads(body)
@@ -133,7 +149,7 @@ def close_books(folder: Folder, segment: Segment, reader: SegmentReader, lanes: 
         book.update(pid=head.pid, host=head.host, service=head.service, started_ns=head.started_ns)
         book["first_sequence"] = min(book.get("first_sequence", head.first_sequence), head.first_sequence)
         last = int(seal.get("last_sequence", 0))
-        book["last_sequence"] = max(book.get("last_sequence", 0), last)
+        book["last_sequence"] = max(book.get("last_sequence", 0), last, folder.last_noted(segment.boot))
         book["ended_ns"] = max(book.get("ended_ns", 0), int(seal.get("last_ns", 0)))
         book["logs"] += counted.logs
         book["traces"] += counted.traces
@@ -173,6 +189,11 @@ def prune_books(folder: Folder, now_s: float) -> None:
             with contextlib.suppress(OSError):
                 if cursor.name not in stems and now_s - cursor.stat().st_mtime > _STALE_S:
                     cursor.unlink()
+    for name in ("rotate", "numbers"):  # the books have the number by now
+        for said in (folder.path / name).glob("*"):
+            with contextlib.suppress(OSError):
+                if said.name not in living and now_s - said.stat().st_mtime > _STALE_S:
+                    said.unlink()
     for path in (folder.path / "ledger").glob("*.json"):
         try:
             if path.stem not in living and now_s - path.stat().st_mtime > _KEPT_BOOKS_S:
@@ -205,7 +226,7 @@ def _ledger(folder: Folder, boot: str, segments: Iterable[Segment], aside: Itera
     refused = Ranges.of(*book.get("refused", ()))
     erased = Ranges.of(*book.get("erased", ()))
     waiting, alive = EMPTY, False
-    last, first = book.get("last_sequence", 0), book.get("first_sequence", 0)
+    last, first = max(book.get("last_sequence", 0), folder.last_noted(boot)), book.get("first_sequence", 0)
     ended, started = book.get("ended_ns", 0), book.get("started_ns", 0)
     service, pid, host = book.get("service", ""), book.get("pid", 0), book.get("host", "")
     for segment in segments:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import zlib
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from leadtrace.journal.locks import open_locked
+
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from leadtrace.journal.locks import Locked
     from leadtrace.journal.segment import Segment
 
 __all__ = ["Cursor", "Progress", "read_progress"]
@@ -63,41 +65,40 @@ def read_progress(folder: Path, segment: Segment) -> Progress:
 class Cursor:
     """The right to send one segment to one receiver, and how far that has come."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, file: Locked) -> None:
         """Use `of`."""
-        self._descriptor = descriptor
-        self.progress = Progress.unpacked(os.pread(descriptor, _SIZE, 0))
+        self._file = file
+        self.progress = Progress.unpacked(os.pread(file.descriptor, _SIZE, 0))
 
     @classmethod
     def of(cls, folder: Path, segment: Segment) -> Cursor | None:
         """The cursor of that segment in a lane's folder; None where another sender has it or the segment is gone."""
         path = folder / segment.stem
+        flags = os.O_RDWR | os.O_CREAT
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            file = open_locked(path, flags)
         except FileNotFoundError:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            file = open_locked(path, flags)
+        if file is None:
+            return None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            return None
-        if not segment.path.exists():  # it went while we looked: whoever removed it held this lock
-            path.unlink(missing_ok=True)
-            os.close(descriptor)
-            return None
-        found = cls(descriptor)
-        if not os.fstat(descriptor).st_size:
-            with contextlib.suppress(OSError):
-                found.save()  # its room on the disk, while there is some: later it is only overwritten
+            if not segment.path.exists():  # it went while we looked: whoever removed it held this lock
+                path.unlink(missing_ok=True)
+                file.close()
+                return None
+            found = cls(file)
+            if not os.fstat(file.descriptor).st_size:
+                with contextlib.suppress(OSError):
+                    found.save()  # its room on the disk, while there is some: later it is only overwritten
+        except BaseException:
+            file.close()
+            raise
         return found
 
     def save(self) -> None:
         """Write down how far it has come. Survives the process; where the machine dies, some is sent again."""
-        os.pwrite(self._descriptor, self.progress.packed().ljust(_SIZE), 0)
+        os.pwrite(self._file.descriptor, self.progress.packed().ljust(_SIZE), 0)
 
     def close(self) -> None:
-        if self._descriptor >= 0:
-            with contextlib.suppress(OSError):
-                os.close(self._descriptor)
-            self._descriptor = -1
+        self._file.close()

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from leadtrace.journal.transport import Transport
     from leadtrace.otlp.sink import Signal
 
-__all__ = ["GaveUpError", "Patience", "Piece", "deliver"]
+__all__ = ["LONGEST_ASKED_S", "GaveUpError", "Patience", "Piece", "deliver"]
 
 Piece = list["tuple[Signal, bytes]"]
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 30.0
+LONGEST_ASKED_S = 3600.0
+"""What a receiver may ask for; beyond that it is asked again."""
 
 
 class GaveUpError(Exception):

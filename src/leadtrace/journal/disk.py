@@ -33,7 +33,7 @@ from leadtrace.journal.kept import pack_kept
 from leadtrace.journal.lanes import Lane
 from leadtrace.journal.losses import Statistics
 from leadtrace.journal.refusals import Refusals
-from leadtrace.journal.segment import Head
+from leadtrace.journal.segment import NO_SIGNAL, Head
 from leadtrace.journal.tombstones import erased_among
 from leadtrace.journal.writing import Writing
 from leadtrace.otlp import identity
@@ -56,6 +56,9 @@ _ROOM_AGAIN: Final = 0.95
 _SYNC_EVERY_S: Final = 0.1
 _TEND_EVERY_S: Final = 1.0
 _PRUNE_EVERY_S: Final = 3600.0
+_DOUBT_EVERY_S: Final = 60.0
+_MOST_OPEN: Final = 10_000
+_MOST_SIGNALS: Final = 1_000
 EXIT_S: Final = 5.0
 """How long the end of a process waits for receivers that keep acknowledging; for one that does not, less than a second."""
 _EXIT_STALLED_S: Final = 0.7
@@ -114,6 +117,7 @@ class JournalSink:
         self._others_bytes = self._own_bytes = 0
         self._refusals = Refusals()
         self._last_sequence = 0
+        self._noted_sequence = 0
         self._first_sequence = 0
         self._full = False
         self._failed_open_at = 0.0
@@ -121,6 +125,8 @@ class JournalSink:
         self._closing = self._closed = False
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._tending: threading.Thread | None = None
+        self._turning = threading.Lock()  # whoever begins, ends or leaves a segment; never taken by who appends
+        self._progress: dict[str, tuple[int, float]] = {}
         self._durability = Durability(self._fsync, self._lock, self._ask_to_sync, self._warn)
 
     # --- appending ----------------------------------------------------------------------------------------------------
@@ -150,39 +156,41 @@ class JournalSink:
     ) -> Receipt:
         size = len(record) + 32
         share = _share(signal)
+        ends = key if type_ is Type.LOG_CLOSES or type_ is Type.SPAN_ENDS else None
         with self._lock:
             if self._closed:
-                return self._refuse(signal, record, uid, "closed", kept)
+                return self._refuse(signal, record, uid, "closed", kept, ends)
             if self._others_bytes + self._own_bytes + size > self._capacity * share:
                 self._full = True
-                return self._refuse(signal, record, uid, "full", kept)
+                return self._refuse(signal, record, uid, "full", kept, ends)
             try:
                 writing = self._writing or self._begin_segment()
                 before = writing.bytes
                 number = writing.number_of(signal) if signal is not None else 0
                 self._own_bytes += writing.bytes - before
             except OSError as why:
-                return self._refuse(signal, record, uid, _reason(why), kept)
+                return self._refuse(signal, record, uid, _reason(why), kept, ends)
             writing.users += 1
-        body = record if signal is None else record_of(number, record, key)
-        frame = writing.frame(type_, body)
         try:
-            writing.write(frame)
-        except OSError as why:
+            body = record if signal is None else record_of(number, record, key)
+            frame = writing.frame(type_, body)
+            try:
+                writing.write(frame)
+            except OSError as why:
+                with self._lock:
+                    self._full = True
+                    return self._refuse(signal, record, uid, _reason(why), kept, ends)
+            with self._lock:
+                position = self._count(writing, signal, len(frame), type_, body, uid, key, kept)
+            receipt = Receipt(uid, True, "", self._durability, position)
+            if self._fsync == "always":
+                if on_a_loop():
+                    self._durability.ask()
+                elif not self._durability.sync_now(writing, position, alone=not self._retiring):
+                    receipt = Receipt(uid, False, self._durability.why)
+        finally:
             with self._lock:
                 writing.users -= 1
-                self._full = True
-                return self._refuse(signal, record, uid, _reason(why), kept)
-        with self._lock:
-            position = self._count(writing, signal, len(frame), type_, body, uid, key, kept)
-        receipt = Receipt(uid, True, "", self._durability, position)
-        if self._fsync == "always":
-            if on_a_loop():
-                self._durability.ask()
-            else:
-                self._durability.sync_now(writing, position, alone=not self._retiring)
-        with self._lock:
-            writing.users -= 1
         if signal is not None and type_ is not Type.SPAN_BEGINS:
             for lane in self._lanes:  # the other kind's too: a segment goes when all have read it
                 if lane.thread is None:
@@ -215,11 +223,25 @@ class JournalSink:
         if key is not None:
             if type_ is Type.LOG_OPENS or type_ is Type.SPAN_BEGINS:
                 self._open[key] = (writing, bytes((type_,)) + body)
+                if len(self._open) > _MOST_OPEN:
+                    self._forget_a_span()
             else:
                 self._open.pop(key, None)
         return self._durability.written
 
-    def _refuse(self, signal: Signal | None, record: bytes, uid: str, why: str, kept: str) -> Receipt:
+    def _forget_a_span(self) -> None:
+        """Of spans of other libraries that never end, the oldest: told again and again they would fill the journal."""
+        for key, (_, body) in self._open.items():
+            if body[0] == Type.SPAN_BEGINS:
+                del self._open[key]
+                break
+        self._warn("open", f"more than {_MOST_OPEN} spans are open: the oldest are not told if this process dies")
+
+    def _refuse(
+        self, signal: Signal | None, record: bytes, uid: str, why: str, kept: str, ends: int | None = None
+    ) -> Receipt:
+        if ends is not None and self._open.pop(ends, None) is not None:
+            self._refusals.ended(ends)
         self._refusals.add(kept or (signal.kind if signal is not None else ""), why, uid, record)
         self._start_tending()
         return Receipt(uid, False, why)
@@ -259,7 +281,11 @@ class JournalSink:
         return writing
 
     def _ask_to_sync(self) -> None:
-        self._start_tending()
+        with self._lock:
+            self._start_tending()
+            alone = self._tending is None
+        if alone:  # the interpreter starts no more threads
+            self._durability.sync(self._segments)
         self._wake.put(None)
 
     # --- tending ------------------------------------------------------------------------------------------------------
@@ -280,7 +306,7 @@ class JournalSink:
                 self._tending = None
 
     def _tend(self) -> None:
-        next_look = next_pruning = 0.0
+        next_look = next_pruning = next_doubt = 0.0
         while not self._closed:
             dirty = self._fsync == "interval" and self._durability.due
             with contextlib.suppress(Empty):
@@ -289,8 +315,12 @@ class JournalSink:
                 if self._durability.due:
                     self._durability.sync(self._segments)
                 writing = self._writing
-                due = writing is not None and writing.bytes >= self._segment_bytes
                 now = time.monotonic()
+                doubtful = self._durability.failed and now >= next_doubt
+                due = writing is not None and (writing.bytes - writing.carried >= self._segment_bytes or doubtful)
+                if doubtful:  # what comes does not lie behind what the disk forgot
+                    next_doubt = now + _DOUBT_EVERY_S
+                    self._durability.failed = False
                 if due or now >= next_look:
                     next_look = now + _TEND_EVERY_S
                     self._look(due)
@@ -319,79 +349,119 @@ class JournalSink:
             self._warned.discard("fill")
         if writing is not None:
             if not writing.segment.path.exists():
-                self._gone()
+                self._gone(writing)
             elif due or (writing.records and self.folder.asked_to_rotate(writing.segment.boot)):
                 self.rotate()
+        self._note_last()
+        if self._retiring:  # the disk was full when they should have ended
+            with self._turning:
+                self._finish_retiring()
         self._warn_of_age()
         self.folder.keep_reserve()
         if roomy and self._refusals.untold:
             self._tell_losses()
 
     def rotate(self) -> None:
-        """Go on in a new segment, and seal the old one; what is open is told again in the new one, before the seal."""
-        fresh = self._new_segment()
-        with self._lock:
-            old, self._writing = self._writing, fresh
-            if old is not None:
-                self._retiring.append(old)
-        for lane in self._lanes:
-            lane.take(fresh.segment)
-        if old is None:
-            return
-        old.until_quiet()
+        """Go on in a new segment, and seal the old one; what is open is told again in the new one, before the seal.
+
+        Raises OSError where the disk is full: the old one is sealed once there is room.
+        """
+        with self._turning:
+            if self._closed:
+                return
+            fresh = self._new_segment()
+            if (before := self._writing) is not None:  # here, so that who appends need not
+                for signal in before.signals[:_MOST_SIGNALS]:
+                    fresh.number_of(signal)
+                fresh.carried = fresh.bytes
+            with self._lock:
+                old, self._writing = self._writing, fresh
+                if old is not None:
+                    self._retiring.append(old)
+            for lane in self._lanes:
+                lane.take(fresh.segment)
+            self._finish_retiring()
+
+    def _finish_retiring(self) -> None:
+        """Tell again what is open in segments that are left, and seal them. The caller holds the turning."""
+        for old in list(self._retiring):
+            old.until_quiet()
+            with self._lock:
+                fresh = self._writing
+            if fresh is not None:
+                self._carry_over(old, fresh)
+            self._retire(old, "rotated")
+
+    def _carry_over(self, old: Writing, fresh: Writing) -> None:
         with self._lock:
             for key in erased_among(self.folder, self._open):
                 del self._open[key]
-            told = [
-                self._told_again(key, body, old, fresh) for key, (where, body) in self._open.items() if where is old
-            ]
-            self._open.update((key, (fresh, body)) for key, body in told)
-        content = b"".join(fresh.frame(Type.STILL_OPEN, body) for _, body in told)
-        if content:
-            fresh.write(content)
+            before = {key: one for key, one in self._open.items() if one[0] is old}
+            told = {key: self._told_again(body, old, fresh) for key, (_, body) in before.items()}
+        content = b"".join(fresh.frame(Type.STILL_OPEN, body) for body in told.values())
+        if not content:
+            return
+        fresh.write(content)
         with self._lock:
             fresh.bytes += len(content)
+            fresh.carried += len(content)
+            for key, body in told.items():
+                if self._open.get(key) is before[key]:  # it may have ended meanwhile
+                    self._open[key] = (fresh, body)
         if self._fsync != "off":
             fresh.sync()
-        self._retire(old, "rotated")
 
-    def _told_again(self, key: int, body: bytes, old: Writing, fresh: Writing) -> tuple[int, bytes]:
+    def _told_again(self, body: bytes, old: Writing, fresh: Writing) -> bytes:
         """What opened a word, as a new segment has it: a signal's number is the segment's own."""
-        signal = old.signals[int.from_bytes(body[1:3], "little")]
-        return key, body[:1] + fresh.number_of(signal).to_bytes(2, "little") + body[3:]
+        number = int.from_bytes(body[1:3], "little")
+        if number != NO_SIGNAL:
+            number = fresh.number_of(old.signals[number])
+        return body[:1] + number.to_bytes(2, "little") + body[3:]
 
     def _retire(self, old: Writing, reason: str) -> None:
         """Seal a segment once nobody writes to it any more, and let go of its lock."""
         old.until_quiet()
         last = max(self._last_sequence, self._refusals.last_sequence)
-        try:
-            old.seal(self.folder, {"reason": reason, "last_sequence": last}, durable=self._fsync != "off")
-        finally:
-            with self._lock:
-                if old in self._retiring:
-                    self._retiring.remove(old)
-
-    def _gone(self) -> None:
-        """The segment was removed under us: what it held is lost for the disk; go on in a new one."""
-        self._warn(
-            "gone", f"the journal's segment was removed by somebody: {self._writing and self._writing.segment.path}"
-        )
+        old.seal(self.folder, {"reason": reason, "last_sequence": last}, durable=self._fsync != "off")
         with self._lock:
-            old, self._writing = self._writing, None
+            if old in self._retiring:
+                self._retiring.remove(old)
+
+    def _note_last(self) -> None:
+        writing, last = self._writing, self._last_sequence
+        if writing is not None and last != self._noted_sequence:
+            self._noted_sequence = last
+            self.folder.note_last(writing.segment.boot, last)
+
+    def _gone(self, writing: Writing) -> None:
+        """The segment was removed under us: what it held is lost for the disk; go on in a new one.
+
+        It is ended like any other: what is open is told again, and the lanes, who have it open, read it to its end.
+        """
+        self._warn("gone", f"the journal's segment was removed by somebody: {writing.segment.path}")
         self.folder.make()
-        if old is not None:
-            old.until_quiet()
-            old.close()
+        self.rotate()
 
     def _warn_of_age(self) -> None:
-        own = self._writing.segment if self._writing else None
+        """Of other segments the files say how old they are; of what this process waits for, its own clock."""
+        own = {one.segment for one in self._segments()}
         began = []
         for one in self.folder.segments():
-            if one != own:
+            if one not in own:
                 with contextlib.suppress(OSError):
                     began.append(one.path.stat().st_mtime)
-        if began and time.time() - min(began) > self._warn_age_s:
+        now = time.monotonic()
+        oldest = time.time() - min(began) if began else 0.0
+        for lane in self._lanes:
+            done, since = self._progress.get(lane.name, (-1, now))
+            if done != lane.done or done >= self._appended[lane.kind]:
+                done, since = lane.done, now
+            self._progress[lane.name] = (done, since)
+            oldest = max(oldest, now - since)
+        if oldest > self._warn_age_s:
             self._warn("age", f"records wait in the journal for more than {self._warn_age_s / 3600:.1f} h")
+        else:
+            self._warned.discard("age")
 
     def _warn(self, what: str, sentence: str) -> None:
         if what not in self._warned:
@@ -403,15 +473,12 @@ class JournalSink:
         with self._lock:
             self._full = False
             losses, body, taken = self._refusals.take()
-            writing = self._writing
-        if body:
-            try:
-                if writing is None:
-                    raise OSError(errno.EIO, "there is no segment")
-                writing.write(writing.frame(Type.REFUSED, body))
-            except OSError:
-                with self._lock:
-                    self._refusals.give_back(taken)
+            writing = self._writing if body else None
+            if writing is not None:
+                writing.users += 1
+        if body and not self._note_refusals(writing, body):
+            with self._lock:
+                self._refusals.give_back(taken)
         for lost in losses:
             _log.warning("leadtrace: %d records (%s) were refused: %s", lost.count, lost.kind, lost.why)
             if self.on_loss is not None:
@@ -419,6 +486,24 @@ class JournalSink:
                     self.on_loss(lost)
                 except Exception:  # noqa: BLE001 - the tending goes on
                     _log.exception("leadtrace: a loss could not be told")
+
+    def _note_refusals(self, writing: Writing | None, body: bytes) -> bool:
+        if writing is None:
+            return False
+        frame = writing.frame(Type.REFUSED, body)
+        try:
+            writing.write(frame)
+        except OSError:
+            return False
+        else:
+            with self._lock:
+                writing.bytes += len(frame)
+                writing.records += 1
+                self._own_bytes += len(frame)
+            return True
+        finally:
+            with self._lock:
+                writing.users -= 1
 
     # --- what is known ------------------------------------------------------------------------------------------------
 
@@ -476,6 +561,8 @@ class JournalSink:
         if self._durability.written or self._refusals.untold:
             self._tell_losses()
             self._flush(timeout_s, (lambda: False) if patient else self._stalled())
+        self._note_last()
+        turning = self._turning.acquire(timeout=_EXIT_STALLED_S)  # a disk that hangs holds up no end
         with self._lock:
             self._closed = True
             writing, self._writing = self._writing, None
@@ -485,10 +572,14 @@ class JournalSink:
         for lane in self._lanes:
             lane.stop(min(until, time.monotonic() + 0.2), patient=False)
         ended = [lane for lane in self._lanes if lane.join(0.3)]
-        if writing is not None:
-            self._end_segment(writing, still_open)
-        for lane in ended:
-            self._last_pass(lane)
+        if turning:
+            try:
+                self._end_segments(writing, still_open)
+            finally:
+                self._turning.release()
+        for lane in self._lanes:
+            if lane in ended:
+                self._last_pass(lane)
             lane.close()
         left = self.stats.queued
         if left:
@@ -506,16 +597,25 @@ class JournalSink:
 
         return stalled
 
+    def _end_segments(self, writing: Writing | None, still_open: bool) -> None:
+        for old in list(self._retiring):  # its end found no room before
+            self._end_segment(old, still_open)
+        if writing is not None:
+            self._end_segment(writing, still_open)
+
     def _end_segment(self, writing: Writing, still_open: bool) -> None:
         writing.until_quiet()
-        if still_open:
-            writing.close()  # without a seal: recovery closes what is open, as after a crash
-        elif not writing.records:
-            writing.segment.path.unlink(missing_ok=True)
-            writing.close()
-        else:
-            with contextlib.suppress(OSError):
+        try:
+            if still_open:
+                pass  # without a seal: recovery closes what is open, as after a crash
+            elif not writing.records:
+                writing.segment.path.unlink(missing_ok=True)
+            else:
                 self._retire(writing, "closed")
+        except OSError as why:
+            _log.debug("leadtrace: a segment of the journal has no seal: %s", why)
+        finally:
+            writing.close()
 
     def _last_pass(self, lane: Lane) -> None:
         """Read the seals, so that a segment of which all is acknowledged goes with its process."""
@@ -533,12 +633,9 @@ class JournalSink:
     def _after_fork(self) -> None:
         """In a child: what was written is the parent's, which lives; its locks are let go of here, and a segment of its own
         is opened with the first record."""
-        inherited = self._segments()
         was_closed = self._closed
-        self._renew()
+        self._renew()  # what was open is closed already: see `leadtrace.journal.locks`
         self._closed = self._closing = was_closed
-        for one in inherited:
-            one.close()
         for lane in self._lanes:
             lane.forget()
 

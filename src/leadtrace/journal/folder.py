@@ -7,6 +7,7 @@
       aside/DESTINATION.KIND.jsonl          what a receiver refused for good, with the reason
       ledger/BOOT.json                      what became of the segments of a process that are gone
       lanes/DESTINATION.KIND.json           the last answer of a receiver
+      numbers/BOOT                          the number of the last event that a process wrote, as of a second ago
       rotate/BOOT                           asks a living process to go on in a new segment
       reserve                               room to close and send what is there when the disk is full
 
@@ -17,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import secrets
@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from leadtrace.errors import JournalError
 from leadtrace.journal.cursor import Cursor, Progress, read_progress
+from leadtrace.journal.locks import open_locked
 from leadtrace.journal.segment import Head, Segment, SegmentReader
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ T = TypeVar("T")
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Error numbers of a full disk, quota or file."""
 _RESERVE: Final = 128 << 10
-_FOLDERS: Final = ("segments", "cursors", "aside", "ledger", "lanes", "rotate")
+_FOLDERS: Final = ("segments", "cursors", "aside", "ledger", "lanes", "numbers", "rotate")
 
 
 @dataclass(slots=True, frozen=True)
@@ -134,9 +135,9 @@ class Folder:
     def required(self, head: Head, seal: dict[str, Any]) -> list[str]:
         """The lanes that must be done with a sealed segment before it goes; all there are where its head is damaged."""
         known = [lane for lane in self.lanes() if not lane.startswith("kept.")]
-        receivers = {lane.rpartition(".")[0] for lane in known}
-        anybody = [f"{one}.{kind}" for one in sorted(receivers) for kind in ("logs", "traces")]
-        return [*(head.lanes or anybody), *(f"kept.{kind}" for kind in seal.get("kept", ()))]
+        if not head.boot and not known:
+            known = ["unknown.logs"]  # nobody who sends has been here yet
+        return [*(head.lanes if head.boot else known), *(f"kept.{kind}" for kind in seal.get("kept", ()))]
 
     def remove_if_done(self, segment: Segment) -> bool:
         """Let a segment go if all that must have are done with it; its books are kept."""
@@ -180,6 +181,24 @@ class Folder:
         with contextlib.suppress(OSError):  # a disk that is full: the state is for people, not for the sending
             write_whole(self.path / "lanes" / f"{lane}.json", json.dumps(shown).encode(), durable=False)
 
+    # --- how far a process came ---------------------------------------------------------------------------------------
+
+    def note_last(self, boot: str, number: int) -> None:
+        """Overwritten in its place: where the end of a process's segment is cut off it says how much is missing."""
+        with contextlib.suppress(OSError):  # a disk that is full: then its segments alone say it
+            descriptor = os.open(self.path / "numbers" / boot, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.pwrite(descriptor, b"%012x\n" % number, 0)
+            finally:
+                os.close(descriptor)
+
+    def last_noted(self, boot: str) -> int:
+        """0 where nothing, or nothing that can be read, was noted."""
+        try:
+            return int((self.path / "numbers" / boot).read_bytes()[:12], 16)
+        except (OSError, ValueError):
+            return 0
+
     # --- asking a living process --------------------------------------------------------------------------------------
 
     def ask_to_rotate(self, boot: str) -> None:
@@ -197,20 +216,15 @@ class Folder:
     @contextlib.contextmanager
     def alone(self, name: str, timeout_s: float = 30.0) -> Iterator[None]:
         """A lock among processes, for short changes of the folder's own files."""
-        descriptor = os.open(self.path / f".{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        until = time.monotonic() + timeout_s
+        while (file := open_locked(self.path / f".{name}.lock", os.O_RDWR | os.O_CREAT)) is None:
+            if time.monotonic() >= until:
+                raise JournalError(f"another process holds {self.path / name} for too long")
+            time.sleep(0.01)
         try:
-            until = time.monotonic() + timeout_s
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except OSError:
-                    if time.monotonic() >= until:
-                        raise JournalError(f"another process holds {self.path / name} for too long") from None
-                    time.sleep(0.01)
             yield
         finally:
-            os.close(descriptor)
+            file.close()
 
 
 def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:

@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from leadtrace.journal.aside import put_aside
-from leadtrace.journal.delivering import GaveUpError, Piece, deliver
+from leadtrace.journal.delivering import LONGEST_ASKED_S, GaveUpError, Piece, deliver
 from leadtrace.journal.folder import NO_ROOM, LaneState
 from leadtrace.journal.frames import RECORDS, Type, erased_kind
 from leadtrace.journal.recovery import recover
@@ -47,15 +47,30 @@ _SAY_EVERY_S: Final = 5.0
 
 
 class _Open:
-    """A segment in hand: its reader, and its cursor once it is ours."""
+    """A segment in hand: its reader, and its cursor, once they could be opened."""
 
-    def __init__(self, segment: Segment, reader: SegmentReader, cursor: Cursor | None) -> None:
+    def __init__(self, segment: Segment, reader: SegmentReader | None = None, cursor: Cursor | None = None) -> None:
         self.segment = segment
-        self.reader = reader
+        self._reader = reader
         self.cursor = cursor
 
+    @property
+    def reader(self) -> SegmentReader:
+        """Raises OSError where it cannot be opened."""
+        if self._reader is None:
+            self._reader = SegmentReader(self.segment)
+        return self._reader
+
+    def open(self, folder: Folder, lane: str) -> bool:
+        """Open what is not open yet; false where another has the cursor. Raises OSError."""
+        found = self.reader
+        if self.cursor is None:
+            self.cursor = folder.cursor(lane, found.segment)
+        return self.cursor is not None
+
     def close(self) -> None:
-        self.reader.close()
+        if self._reader is not None:
+            self._reader.close()
         if self.cursor is not None:
             self.cursor.close()
             self.cursor = None
@@ -96,7 +111,8 @@ class Lane:
 
     def restart(self) -> None:
         """The state of a process that has sent nothing yet: at the beginning, and in a forked child."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # re-entrant: a finalizer may append, and start this lane, in its own thread
+        self._ended = self._left_behind = False
         self._settled = threading.Condition(threading.Lock())
         self._own: list[_Open] = []
         self.done = 0
@@ -127,16 +143,22 @@ class Lane:
         self.restart()
 
     def start(self) -> None:
-        if self.thread is None and not self._stop:
-            self.thread = threading.Thread(target=self._run, name=f"leadtrace-{self.name}", daemon=True)
-            try:
-                self.thread.start()
-            except RuntimeError:  # the interpreter is shutting down: what waits is in the journal
-                self.thread = None
+        with self._lock:
+            if self.thread is None and not self._stop:
+                self.thread = threading.Thread(target=self._run, name=f"leadtrace-{self.name}", daemon=True)
+                try:
+                    self.thread.start()
+                except RuntimeError:  # the interpreter is shutting down: what waits is in the journal
+                    self.thread = None
 
     def take(self, segment: Segment) -> None:
-        """A new segment of this process; its cursor is taken at once, so that nobody else sends from it."""
-        opened = _Open(segment, SegmentReader(segment), self._folder.cursor(self.name, segment))
+        """A new segment of this process; its cursor is taken at once, so that nobody else sends from it.
+
+        Where files cannot be opened now they are when it is read.
+        """
+        opened = _Open(segment)
+        with contextlib.suppress(OSError):
+            opened.open(self._folder, self.name)
         with self._lock:
             self._own.append(opened)
 
@@ -168,7 +190,14 @@ class Lane:
         return thread is None or not thread.is_alive()
 
     def close(self) -> None:
-        """Let go of all segments; only after `join` said that the thread has ended."""
+        """Let go of all segments: now, or where the thread still waits for its receiver once it ends."""
+        with self._lock:
+            if self.thread is not None and not self._ended:
+                self._left_behind = True
+                return
+        self._let_go()
+
+    def _let_go(self) -> None:
         for one in self._own:
             one.close()
         self._own.clear()
@@ -227,20 +256,34 @@ class Lane:
                 with self._settled:
                     self.given_up = True
                     self._settled.notify_all()
+                with self._lock:
+                    self._ended = True
+                    left = self._left_behind
+                if left:
+                    self._let_go()
 
     def _pass(self) -> bool:
         with self._lock:
             own = list(self._own)
         moved = False
         for one in own:
-            if one.cursor is None:
-                one.cursor = self._folder.cursor(self.name, one.segment)
-                if one.cursor is None:
+            known = one.cursor is not None
+            try:
+                if not one.open(self._folder, self.name):
                     continue
-                progress = one.cursor.progress
+            except FileNotFoundError:  # it went before it could be read
+                with self._lock:
+                    self._own.remove(one)
+                one.close()
+                continue
+            cursor = one.cursor
+            if cursor is None:
+                continue
+            if not known:
+                progress = cursor.progress
                 self._count(progress.acknowledged + progress.set_aside + progress.erased)
-            moved |= self._drain(one, one.cursor, own=True)
-            if one.cursor.progress.done:
+            moved |= self._drain(one, cursor, own=True)
+            if cursor.progress.done:
                 with self._lock:
                     self._own.remove(one)
                 one.close()
@@ -258,31 +301,48 @@ class Lane:
         for segment in self._folder.segments():
             if segment in own:
                 continue
-            progress = self._folder.progress(self.name, segment)
-            if progress.done:
-                self._folder.remove_if_done(segment)
-                continue
-            with contextlib.ExitStack() as held:
-                try:
-                    reader = held.enter_context(SegmentReader(segment))
-                except OSError:
-                    continue
-                head = reader.head
-                if (self._service is not None and head.service != self._service) or (
-                    head.lanes and self.name not in head.lanes
-                ):
-                    continue
-                if reader.seal is None:
-                    recover(self._folder, segment)  # nothing where its writer lives
-                cursor = self._folder.cursor(self.name, segment)
-                if cursor is None:
-                    continue
-                held.callback(cursor.close)
-                moved |= self._drain(_Open(segment, reader, cursor), cursor, own=False)
-                done = cursor.progress.done
-            if done:
-                self._folder.remove_if_done(segment)
+            try:
+                moved |= self._adopt_one(segment)
+            except (GaveUpError, OSError):
+                raise
+            except Exception as why:  # noqa: BLE001 - one that cannot be read must not hold up those behind it
+                self._trouble(f"the journal's segment {segment.stem} cannot be sent: {type(why).__name__}: {why}")
         return moved
+
+    def _adopt_one(self, segment: Segment) -> bool:
+        if self._folder.progress(self.name, segment).done:
+            if not self._folder.remove_if_done(segment):
+                self._seal_again(segment)
+            return False
+        with contextlib.ExitStack() as held:
+            try:
+                reader = held.enter_context(SegmentReader(segment))
+            except OSError:
+                return False
+            head = reader.head
+            if (self._service is not None and head.service != self._service) or (
+                head.lanes and self.name not in head.lanes
+            ):
+                return False
+            if reader.seal is None:
+                recover(self._folder, segment)  # nothing where its writer lives
+            cursor = self._folder.cursor(self.name, segment)
+            if cursor is None:
+                return False
+            held.callback(cursor.close)
+            moved = self._drain(_Open(segment, reader, cursor), cursor, own=False)
+            done = cursor.progress.done
+        if done:
+            self._folder.remove_if_done(segment)
+        return moved
+
+    def _seal_again(self, segment: Segment) -> None:
+        """One that is done and has no seal lost it with the machine: nothing else would ever let it go."""
+        with contextlib.suppress(OSError):
+            with SegmentReader(segment) as reader:
+                sealed = reader.seal is not None
+            if not sealed:
+                recover(self._folder, segment)
 
     def _drain(self, one: _Open, cursor: Cursor, *, own: bool) -> bool:
         """Send what there is of a segment; whether there was any."""
@@ -355,7 +415,7 @@ class Lane:
         at = 0
         for piece, aside, why in deliver(self._transport, self.kind, resource, batch, self):
             if aside:
-                put_aside(self._folder, self.name, one.segment, resource, piece, why, aside)
+                self._put_aside(one.segment, resource, piece, why, aside)
                 self._tell_aside(aside, why)
             at += len(piece)
             progress.acknowledged += len(piece) - aside
@@ -366,6 +426,9 @@ class Lane:
             self.aside += aside
             if own:
                 self._count(len(piece))
+
+    def _put_aside(self, segment: Segment, resource: bytes, piece: Piece, why: str, count: int) -> None:
+        self._folder.with_reserve(lambda: put_aside(self._folder, self.name, segment, resource, piece, why, count))
 
     def _save(self, cursor: Cursor) -> None:
         """Where it cannot be noted, sending goes on all the same: to send twice is safe, and what leaves makes room."""
@@ -445,8 +508,8 @@ class Lane:
             self._folder.say_lane_state(self.name, state)
 
     def wait(self, wait_s: float, asked: bool) -> None:
-        """A flush or the end cuts it short, but not what the receiver asked."""
-        until = time.monotonic() + wait_s
+        """A flush or the end cuts it short, but not what the receiver asked, which is believed up to an hour."""
+        until = time.monotonic() + min(wait_s, LONGEST_ASKED_S)
         while True:
             end = self._give_up_at
             hurry, self._hurry = self._hurry, False

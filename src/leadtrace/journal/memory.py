@@ -21,7 +21,7 @@ from collections import deque
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from leadtrace.journal.delivering import GaveUpError, Piece, deliver
+from leadtrace.journal.delivering import LONGEST_ASKED_S, GaveUpError, Piece, deliver
 from leadtrace.journal.losses import Losses, Lost, SetAside, Statistics
 from leadtrace.journal.transport import uninstrumented
 from leadtrace.otlp.sink import Receipt, Signal
@@ -352,7 +352,7 @@ class MemorySink:
 
     def _pause(self, lane: _Lane, wait_s: float, asked: bool) -> bool:
         """Wait before the next try. A flush or the end cuts it short, but not what the receiver asked. False: give up."""
-        until = time.monotonic() + wait_s
+        until = time.monotonic() + min(wait_s, LONGEST_ASKED_S)
         while True:
             with self._lock:
                 end = self._give_up_at

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from leadtrace import catalogue
-from leadtrace.journal.books import kept_kind
+from leadtrace.journal.books import kept_kind, refused_ends
 from leadtrace.journal.frames import KEYED, RECORDS, Frame, Type, key_of, pack, record_of
 from leadtrace.journal.segment import Segment, SegmentReader, append_whole, lock_of_the_dead, pack_signal
 from leadtrace.otlp import encode
@@ -87,16 +87,20 @@ def recover(folder: Folder, segment: Segment) -> bool:
             found.append((reader, descriptor))
         if not found:
             return False
-        left = _Left()
-        seals = [_read(reader, left) for reader, _ in found]
-        newest, _ = found[-1]
+        left = _Left(last_sequence=folder.last_noted(segment.boot))
+        contents = [_read(reader, left) for reader, _ in found]
+        (*olders, (newest, last)) = found
+        _hold_back_cursors(folder, [reader for reader, _ in found])
+        # What closes comes first and the newest one's seal last: whoever dies in between leaves enough to go on from.
         closing = _closing(newest, left)
-        for (reader, descriptor), seal in zip(found, seals, strict=True):
-            frames = closing if reader is newest else []
-            if not frames and not seal.records:
-                reader.segment.path.unlink(missing_ok=True)
-            elif not _write(folder, reader, descriptor, frames, seal, left):
+        if closing and not _write(folder, newest, last, closing):
+            return False
+        for (reader, descriptor), own in zip(olders, contents[:-1], strict=True):
+            if not _end(folder, reader, descriptor, own, left):
                 return False
+        contents[-1].records += len(closing)
+        if not _end(folder, newest, last, contents[-1], left):
+            return False
         if left.opened or left.began:
             _log.warning(
                 "leadtrace: process %s of %s ended amid %d flows and deliveries; they are closed as interrupted",
@@ -107,14 +111,22 @@ def recover(folder: Folder, segment: Segment) -> bool:
     return True
 
 
-def _write(folder: Folder, reader: SegmentReader, descriptor: int, frames: list[bytes], own: _Own, left: _Left) -> bool:
+def _end(folder: Folder, reader: SegmentReader, descriptor: int, own: _Own, left: _Left) -> bool:
+    """Seal a segment; one that holds nothing goes."""
+    if not own.records:
+        reader.segment.path.unlink(missing_ok=True)
+        return True
     seal = {
         "reason": "recovered",
         "last_sequence": left.last_sequence,
         "last_ns": left.last_ns,
         "kept": sorted(own.kept),
     }
-    content = b"".join([*frames, pack(Type.SEAL, json.dumps(seal).encode(), reader.segment.salt)])
+    return _write(folder, reader, descriptor, [pack(Type.SEAL, json.dumps(seal).encode(), reader.segment.salt)])
+
+
+def _write(folder: Folder, reader: SegmentReader, descriptor: int, frames: list[bytes]) -> bool:
+    content = b"".join(frames)
     try:
         folder.with_reserve(lambda: append_whole(descriptor, content))
         os.fsync(descriptor)
@@ -122,6 +134,27 @@ def _write(folder: Folder, reader: SegmentReader, descriptor: int, frames: list[
         _log.warning("leadtrace: what process %s left open cannot be closed now: %s", reader.head.pid, why)
         return False
     return True
+
+
+def _hold_back_cursors(folder: Folder, readers: list[SegmentReader]) -> None:
+    """A machine that died may have kept how far a receiver had come and lost the end of what it came through.
+
+    A cursor behind the end would pass over what is now written there, or wait there for ever.
+    """
+    for reader in readers:
+        for lane in folder.lanes():
+            progress = folder.progress(lane, reader.segment)
+            if not progress.done and progress.offset <= reader.size:
+                continue
+            cursor = folder.cursor(lane, reader.segment)
+            if cursor is None:  # whoever reads there now has seen the end with its own eyes
+                continue
+            try:
+                cursor.progress.offset = min(cursor.progress.offset, reader.size)
+                cursor.progress.done = False
+                folder.with_reserve(cursor.save)
+            finally:
+                cursor.close()
 
 
 def _read(reader: SegmentReader, left: _Left) -> _Own:
@@ -178,6 +211,12 @@ def _take(left: _Left, own: _Own, frame: Frame) -> None:
         into = left.opened if frame.body[0] == Type.LOG_OPENS else left.began
         if key_of(inner) not in left.closed:
             into[key_of(inner)] = (signal, inner[10:])
+    elif kind is Type.REFUSED:
+        own.records += 1
+        for key in refused_ends(frame.body):
+            left.opened.pop(key, None)
+            left.began.pop(key, None)
+            left.closed.add(key)
     elif kind is Type.KEPT:
         own.records += 1
         own.kept.add(kept_kind(frame.body))

@@ -18,6 +18,8 @@ __all__ = ["Refusals"]
 
 _GATHER_AT = 10_000
 
+_Taken = tuple[int, Ranges, list[int]]
+
 
 class Refusals:
     """The caller holds the sink's lock."""
@@ -29,6 +31,7 @@ class Refusals:
         self.last_sequence = 0
         self._ranges = EMPTY
         self._numbers: list[int] = []
+        self._ended: list[int] = []
 
     @property
     def untold(self) -> bool:
@@ -45,19 +48,26 @@ class Refusals:
             if len(self._numbers) >= _GATHER_AT:
                 self._gather()
 
+    def ended(self, key: int) -> None:
+        """The end of a word or span found no room: it ended all the same, and recovery must not say otherwise."""
+        if len(self._ended) < _GATHER_AT:
+            self._ended.append(key)
+
     def _gather(self) -> None:
         self._ranges |= Ranges.of_numbers(sorted(self._numbers))
         self._numbers.clear()
 
-    def take(self) -> tuple[list[Lost], bytes, tuple[int, Ranges]]:
+    def take(self) -> tuple[list[Lost], bytes, _Taken]:
         """What is to be told, what is to be written into the books (b'' for nothing), and that again for `give_back`."""
         self._gather()
-        taken = (self.count, self._ranges)
-        body = json.dumps({"count": self.count, "ranges": self._ranges.as_json()}).encode() if self.count else b""
-        self.count, self._ranges = 0, EMPTY
+        taken = (self.count, self._ranges, self._ended)
+        said = {"count": self.count, "ranges": self._ranges.as_json(), "ended": self._ended}
+        body = json.dumps(said).encode() if self.count else b""
+        self.count, self._ranges, self._ended = 0, EMPTY, []
         return self.losses.take_untold(), body, taken
 
-    def give_back(self, taken: tuple[int, Ranges]) -> None:
+    def give_back(self, taken: _Taken) -> None:
         """The books could not be written."""
         self.count += taken[0]
         self._ranges |= taken[1]
+        self._ended = [*taken[2], *self._ended]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import re
@@ -19,11 +18,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from leadtrace.journal.frames import LONGEST, Frame, Scan, Type, pack, scan
+from leadtrace.journal.locks import open_locked
 from leadtrace.otlp.sink import Signal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from leadtrace.journal.locks import Locked
 
 __all__ = [
     "Head",
@@ -38,6 +40,8 @@ __all__ = [
 
 _NAME: Final = re.compile(r"([0-9a-f]{16})-([0-9]{6,})-([0-9a-f]{8})\.ltj")
 CHUNK: Final = 1 << 20
+NO_SIGNAL: Final = 0xFFFE
+"""The number of a signal that found none in its segment; the one above it is for recovery."""
 _HEAD_BYTES: Final = 256 << 10
 _TAIL: Final = 64 << 10
 
@@ -102,22 +106,23 @@ class Head:
             return cls()
 
 
-def create(folder: Path, head: Head) -> tuple[Segment, int]:
-    """A new segment, locked and with its head in it before anybody can see it; and the descriptor to append to."""
+def create(folder: Path, head: Head) -> tuple[Segment, Locked]:
+    """A new segment, locked and with its head in it before anybody can see it; and the file to append to."""
     salt = secrets.randbits(32)
     path = folder / f"{head.boot}-{head.number:06d}-{salt:08x}.ltj"
     draft = folder / f".{path.name}"
-    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    file = open_locked(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND)
+    if file is None:
+        raise OSError(errno.EAGAIN, "a new file is locked by another")
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         written = pack(Type.HEAD, head.as_json(), salt) * 2
-        append_whole(descriptor, written)
+        append_whole(file.descriptor, written)
         os.rename(draft, path)
     except BaseException:
-        os.close(descriptor)
+        file.close()
         draft.unlink(missing_ok=True)
         raise
-    return Segment(head.boot, head.number, salt, path), descriptor
+    return Segment(head.boot, head.number, salt, path), file
 
 
 def append_whole(descriptor: int, content: bytes) -> None:
@@ -147,19 +152,16 @@ def sync_folder(folder: Path) -> None:
 def lock_of_the_dead(segment: Segment) -> Iterator[int | None]:
     """The segment's lock, as a descriptor to append to, where its writer is gone; None where it lives or another has it."""
     try:
-        descriptor = os.open(segment.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        file = open_locked(segment.path, os.O_RDWR | os.O_APPEND)
     except OSError:
+        file = None
+    if file is None:
         yield None
         return
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield None
-            return
-        yield descriptor if segment.path.exists() else None
+        yield file.descriptor if segment.path.exists() else None
     finally:
-        os.close(descriptor)
+        file.close()
 
 
 class SegmentReader:

@@ -36,7 +36,8 @@ class Receipt:
 
     `uid` is its `log.record.uid`; `saved` is true only when it is in the journal's file, false in memory; `why` says in a
     word why it is not saved (`in memory`, `full`, `off`, `span only` …). `await receipt` waits until it is as durable as
-    the settings promise, and gives the receipt back; in memory there is nothing to wait for.
+    the settings promise, and gives the receipt back; in memory there is nothing to wait for. Where the disk failed to keep
+    it, what comes back says so: `saved` is false, and `why` is the disk's error.
     """
 
     uid: str
@@ -47,14 +48,16 @@ class Receipt:
 
     def __await__(self) -> Generator[Any, Any, Receipt]:
         if self._journal is not None:
-            yield from self._journal.durable(self._position).__await__()
+            why = yield from self._journal.durable(self._position).__await__()
+            if why:
+                return Receipt(self.uid, False, why)
         return self
 
 
 class _Durable(Protocol):
     """What a receipt waits with: whoever wrote the record."""
 
-    async def durable(self, position: int) -> None: ...
+    async def durable(self, position: int) -> str: ...
 
 
 class Sink(Protocol):
