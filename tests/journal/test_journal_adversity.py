@@ -458,6 +458,17 @@ def test_spans_that_never_end_do_not_fill_the_journal(sink_to, monkeypatch, capl
     assert writing.bytes - writing.carried < 4_000
 
 
+def test_what_was_set_aside_counts_as_what_waits(sink_to, over_http, folder, caplog):
+    """A receiver that refuses all for days must not fill the disk beyond the journal's size."""
+    over_http.judge = lambda _: (400, {})
+    sink = sink_to(over_http.address, capacity_bytes=60_000)
+    tell(sink, "refused", text="x" * 40_000)
+    assert sink.flush(10)
+    assert folder.aside_bytes() > 40_000
+    until(lambda: not tell(sink, "e", text="y" * 10_000).saved)
+    until(lambda: "are records that receivers refused" in caplog.text)
+
+
 def test_a_thread_that_is_stopped_amid_an_append_holds_up_nobody(sink_to, monkeypatch):
     """A signal handler that raises, as the time limits of task queues do."""
     sink = sink_to(NOWHERE)

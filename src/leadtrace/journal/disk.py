@@ -52,6 +52,7 @@ _log = logging.getLogger("leadtrace")
 
 _FOREIGN, _SPANS = 0.8, 0.9  # of the capacity; events may fill all of it
 _WARN_AT: Final = 0.7
+_WARN_OF_ASIDE_AT: Final = 0.25
 _ROOM_AGAIN: Final = 0.95
 _SYNC_EVERY_S: Final = 0.1
 _TEND_EVERY_S: Final = 1.0
@@ -69,7 +70,8 @@ class JournalSink:
 
     `resource` is the encoded head that all records share, `service` its `service.name`; `transports` a transport for each
     destination by name, of which those in `optional` hold nothing back. `capacity_bytes` bounds the segments of all
-    processes in the folder together; `segment_bytes` is when a new segment is begun; `warn_age_s` when waiting is told.
+    processes in the folder and what was set aside together; `segment_bytes` is when a new segment is begun; `warn_age_s`
+    when waiting is told.
     """
 
     def __init__(
@@ -252,10 +254,14 @@ class JournalSink:
         if now - self._failed_open_at < 0.5:
             raise OSError(errno.EIO, "the journal cannot be written")
         try:
-            self._writing = writing = self._new_segment()
+            writing = self._new_segment()
         except OSError:
             self._failed_open_at = now
             raise
+        if self._writing is not None:  # a finalizer that ran amid this has begun one
+            self._end_segment(writing, still_open=False)
+            return self._writing
+        self._writing = writing
         for lane in self._lanes:
             lane.take(writing.segment)
         self._start_tending()
@@ -337,7 +343,13 @@ class JournalSink:
         return [one for one in (*self._retiring, self._writing) if one is not None]
 
     def _look(self, due: bool) -> None:
-        self._others_bytes = max(0, self.folder.bytes() - (self._writing.bytes if self._writing else 0))
+        aside = self.folder.aside_bytes()  # it is on the same disk, and somebody has to look at it
+        self._others_bytes = aside + max(0, self.folder.bytes() - (self._writing.bytes if self._writing else 0))
+        if aside >= self._capacity * _WARN_OF_ASIDE_AT:
+            self._warn(
+                "aside",
+                f"{aside >> 20} MiB of the journal are records that receivers refused: see leadtrace journal aside",
+            )
         with self._lock:
             self._own_bytes = self._writing.bytes if self._writing else 0
             used = self._others_bytes + self._own_bytes

@@ -110,12 +110,11 @@ class Folder:
 
     def bytes(self) -> int:
         """How many bytes the segments take."""
-        total = 0
-        with contextlib.suppress(FileNotFoundError), os.scandir(self.segments_path) as entries:
-            for entry in entries:
-                with contextlib.suppress(OSError):
-                    total += entry.stat().st_size
-        return total
+        return _bytes_in(self.segments_path)
+
+    def aside_bytes(self) -> int:
+        """How many bytes what was set aside takes."""
+        return _bytes_in(self.path / "aside")
 
     # --- cursors and the going of segments ----------------------------------------------------------------------------
 
@@ -225,6 +224,15 @@ class Folder:
             yield
         finally:
             file.close()
+
+
+def _bytes_in(folder: Path) -> int:
+    total = 0
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                total += entry.stat().st_size
+    return total
 
 
 def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:

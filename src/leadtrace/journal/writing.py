@@ -80,11 +80,15 @@ class Writing:
             number = len(self.signals)
             if number >= NO_SIGNAL:
                 return NO_SIGNAL
-            definition = self.frame(Type.SIGNAL, pack_signal(number, signal)) * 2
-            self.write(definition)
-            self.bytes += len(definition)
-            self._numbers[key] = number
+            self._numbers[key] = number  # before it is written: a finalizer that appends amid this needs another one
             self.signals.append(signal)
+            definition = self.frame(Type.SIGNAL, pack_signal(number, signal)) * 2
+            try:
+                self.write(definition)
+            except OSError:
+                del self._numbers[key]
+                raise
+            self.bytes += len(definition)
         return number
 
     def sync(self) -> None:

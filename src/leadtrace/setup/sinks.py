@@ -56,8 +56,11 @@ def destinations(settings: Settings, target: Target) -> Destinations:
 
 
 def name_of(url: str) -> str:
-    """A receiver's name, which names files too."""
-    return re.sub(r"[^A-Za-z0-9.-]+", "-", url.partition("//")[2] or url).strip("-.") or "receiver"
+    """A receiver's name, which names files too: its address without who signs in there, never a name that is ours."""
+    where = url.partition("//")[2] or url
+    host, slash, path = where.partition("/")
+    found = re.sub(r"[^A-Za-z0-9.-]+", "-", host.rpartition("@")[2] + slash + path).strip("-.")
+    return f"receiver-{found}" if found in (DEFAULT, "kept") else found or "receiver"
 
 
 def make_sink(

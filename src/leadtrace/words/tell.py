@@ -118,7 +118,6 @@ def tell(
 
     `at` is the open word that it belongs to, `span` the span that it goes on where that is another one (or none is open).
     `opens` and `closes`: see `Sink.append`.
-    Never raises for storage; under strict it raises for wrong fields.
     `uid` is given where it was made before. Never raises for storage; under strict it raises for wrong fields.
     """
     rt = runtime.active()
