@@ -14,7 +14,8 @@ from pathlib import Path
 
 import apsw
 
-from leadtrace.store.columns.files import ColumnFile, folder_of
+from leadtrace.store.columns.files import ColumnFile, folder_of, write_runs
+from leadtrace.store.columns.runs import runs_beside
 from leadtrace.store.columns.taking import EVENTS, SPANS, columns_of
 from leadtrace.store.columns.upkeep import Upkeep
 from leadtrace.store.embedded import EmbeddedStore
@@ -130,6 +131,8 @@ def multiply_columns(path: Path, target: Path, copies: int) -> None:
                     {"paths": paths, "copies": copies, "first": first, "last": first + step - 1},
                 )
                 half.rename(file)
+            if relation == EVENTS and not (beside_it := folder / runs_beside(file.name)).exists():
+                write_runs(file, beside_it)
             ((rows, least, most),) = duck.execute(
                 f"SELECT count(*), min({time_column}), max({time_column}) FROM '{file}'"
             ).fetchall()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from leadtrace.store.columns import copying
 from leadtrace.store.columns.copying import copy_new, made_from_json, remake
 from leadtrace.store.columns.files import folder_of, making
 from leadtrace.store.columns.on_columns import ColumnEngine
+from leadtrace.store.columns.runs import runs_beside
 from leadtrace.store.columns.upkeep import Upkeep
 from leadtrace.store.embedded import EmbeddedStore
 from leadtrace.store.relations.interface import ColumnsReplacedError, Slice
@@ -34,7 +36,30 @@ def on_disk(store: EmbeddedStore) -> set[str]:
 
 
 def registered_names(upkeep: Upkeep) -> set[str]:
-    return {one.file for one in upkeep.state().files}
+    """The files that count, with the runs beside those of events."""
+    files = {one.file for one in upkeep.state().files}
+    return files | ({runs_beside(one) for one in files} - {""})
+
+
+def test_runs_are_read_from_beside_the_files_and_without_them_worked_out_alike(
+    store: EmbeddedStore, upkeep: Upkeep, alike: Callable[[Path, list[Slice]], None]
+) -> None:
+    def told(name: str, at: int) -> EventRecord:
+        return dataclasses.replace(an_event(at, **{"leadtrace.run_id": f"r{at % 3}", "flow.name": "intake"}), name=name)
+
+    store.append([], [told("flow.started", number) for number in range(3)])
+    upkeep.copy()
+    store.append([], [told("flow.completed", number) for number in (3, 4)])
+    upkeep.copy()
+    alike(store.path, [Slice()])
+    beside = sorted(folder_of(store.path).glob("runs-*.parquet"))
+    assert len(beside) == 2
+    with store.relations(Slice()) as relations:
+        asked = "SELECT run_id, flow_name, ends FROM lead_runs ORDER BY run_id"
+        assert relations.query(asked) == [("r0", "intake", 1), ("r1", "intake", 1), ("r2", "intake", 0)]
+    for one in beside:
+        one.unlink()
+        alike(store.path, [Slice()])
 
 
 def events_of(store: EmbeddedStore) -> tuple[int, str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from leadtrace.errors import SourceError
+from leadtrace.store.columns.runs import runs_beside, runs_of_file
 from leadtrace.store.columns.taking import EVENTS, columns_of
 from leadtrace.store.file import beside
 
@@ -19,7 +20,17 @@ if TYPE_CHECKING:
 
     import pyarrow
 
-__all__ = ["ColumnFile", "folder_of", "making", "missing", "nobody_making", "remove_strangers", "write_file"]
+__all__ = [
+    "ColumnFile",
+    "folder_of",
+    "making",
+    "missing",
+    "nobody_making",
+    "remove",
+    "remove_strangers",
+    "write_file",
+    "write_runs",
+]
 
 _SUFFIX: Final = ".parquet"
 _UNIQUE: Final = ("trace_id", "span_id", "parent_span_id", "attributes", "rest")
@@ -56,8 +67,13 @@ def missing() -> str:
     return f"{' and '.join(lacking)} missing: pip install 'leadtrace[columns]'" if lacking else ""
 
 
-def write_file(folder: Path, relation: int, first: int, last: int, tables: Iterable[pyarrow.Table]) -> ColumnFile:
-    """Write the rows of those arrivals; on the disk, under its name, when this returns. Raises SourceError where it cannot."""
+def write_file(
+    folder: Path, relation: int, first: int, last: int, tables: Iterable[pyarrow.Table], runs: bool = False
+) -> ColumnFile:
+    """Write the rows of those arrivals; on the disk, under its name, when this returns. Raises SourceError where it cannot.
+
+    With `runs` what `lead_runs` says of a file of events is there beside it before it is.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -89,6 +105,8 @@ def write_file(folder: Path, relation: int, first: int, last: int, tables: Itera
                 writer.write_table(pa.concat_tables(waiting), row_group_size=_GROUP * 2)
         with half.open("rb") as written:
             os.fsync(written.fileno())
+        if runs and rows and (beside_it := runs_beside(name)):
+            write_runs(half, folder / beside_it)
         half.rename(folder / name)
         _sync_folder(folder)
     except OSError as cause:
@@ -101,6 +119,30 @@ def write_file(folder: Path, relation: int, first: int, last: int, tables: Itera
     return ColumnFile(
         name, relation, first, last, rows, (folder / name).stat().st_size, least if rows else 0, most if rows else 0
     )
+
+
+def write_runs(events: Path, target: Path) -> None:
+    """Write the runs of a file of events; on the disk, under its name, when this returns."""
+    import pyarrow.parquet as pq
+
+    found = runs_of_file(events)
+    half = target.with_name(target.name + ".half")
+    try:
+        with open(half, "xb", opener=_private) as file:
+            pq.write_table(found, file, compression="zstd", compression_level=1, row_group_size=_GROUP // 4)
+            file.flush()
+            os.fsync(file.fileno())
+        half.rename(target)
+    except BaseException:
+        half.unlink(missing_ok=True)
+        raise
+
+
+def remove(folder: Path, name: str) -> None:
+    """Remove a file and what was made of it, if they are there."""
+    (folder / name).unlink(missing_ok=True)
+    if beside_it := runs_beside(name):
+        (folder / beside_it).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -140,9 +182,10 @@ def _locked(folder: Path, how: int) -> Iterator[None]:
 def remove_strangers(folder: Path, registered: Collection[str]) -> int:
     """Remove what is no registered file: what a crash left, and what was replaced. Only while nobody else writes there."""
     removed = 0
+    known = {*registered, *map(runs_beside, registered)}
     if folder.is_dir():
         for one in folder.iterdir():
-            if one.name not in registered and (one.suffix == _SUFFIX or one.name.endswith(".half")):
+            if one.name not in known and (one.suffix == _SUFFIX or one.name.endswith(".half")):
                 one.unlink(missing_ok=True)
                 removed += 1
     return removed

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from leadtrace.errors import SourceError
 from leadtrace.store.columns.files import folder_of
+from leadtrace.store.columns.runs import RUN_COLUMNS, all_parts, joined, parts_of, runs_beside
 from leadtrace.store.columns.taking import EVENTS, SPANS, Taker, columns_of
 from leadtrace.store.relations.facts import FACTS
 from leadtrace.store.relations.interface import ColumnsReplacedError
@@ -64,9 +65,8 @@ class ColumnEngine:
         self._part: Slice | None = None
         self._facts: dict[int, frozenset[str]] = {}
         """Which columns of the attributes the rest has, by relation."""
-        self._runs_of: str | None = ""
-        """The tenant whose runs are laid out; '' and None mean what they do in a slice, so a name no tenant has: none yet."""
-        self._has_runs = False
+        self._runs = ""
+        """SQL of all runs, once it was needed."""
         for relation, name in _NAMES.items():
             arrivals = sorted(state.changed.get(relation, ()))
             self._duck.execute(f"CREATE TABLE changed_{name} (arrival BIGINT)")
@@ -118,12 +118,11 @@ class ColumnEngine:
             if have is None or not needed <= have:
                 self._lay_out_rest(relation, frozenset(needed | (have or frozenset())))
                 fresh = True
+        if words & {"lead_runs"} and not self._runs:
+            self._runs, fresh = self._lay_out_runs(), True
         if fresh or part != self._part:
             self._make_views(part)
             self._part = part
-        if words & {"lead_runs"} and not (self._has_runs and self._runs_of == part.tenant):
-            self._duck.execute(f"CREATE OR REPLACE TEMP TABLE lead_runs AS {read_view('lead_runs')}")
-            self._has_runs, self._runs_of = True, part.tenant
 
     def _lay_out_rest(self, relation: int, facts: frozenset[str]) -> None:
         """What no file has as it is now: a table of DuckDB, which may spill."""
@@ -143,6 +142,26 @@ class ColumnEngine:
         changed = sorted(self._state.changed.get(relation, ()))
         covered = [one for one in changed if not any(first <= one <= last for first, last in gaps)]
         yield from self._taker.these(relation, covered, facts)
+
+    def _lay_out_runs(self) -> str:
+        """Tables of the runs that no file has ready, and of those with parts in several; gives the SQL of all runs."""
+        ready, others = [], []
+        for one in self._state.of(EVENTS):
+            path = folder_of(self._path) / runs_beside(one.file)
+            if one.rows and path.exists() and not self._state.changed_in(one):
+                ready.append(path)
+            else:
+                others.append(one)
+        self._duck.execute(f"CREATE TEMP TABLE other_runs AS {parts_of(self._union(EVENTS, others))}")
+        parts = all_parts(ready, "other_runs")
+        self._duck.execute(
+            f"CREATE TEMP TABLE met_again AS SELECT key FROM ({parts}) GROUP BY key HAVING count(*) > 1"  # noqa: S608 - as above
+        )
+        again = joined(f"SELECT * FROM ({parts}) WHERE key IN (SELECT key FROM met_again)")  # noqa: S608 - as above
+        self._duck.execute(f"CREATE TEMP TABLE joined_runs AS {again}")
+        columns = ", ".join(RUN_COLUMNS)
+        once = f"SELECT {columns} FROM ({parts}) WHERE key NOT IN (SELECT key FROM met_again)"  # noqa: S608 - as above
+        return f"{once} UNION ALL SELECT {columns} FROM joined_runs"  # noqa: S608 - as above
 
     def _insert(self, name: str, table: pyarrow.Table) -> None:
         self._duck.register("incoming", table)
@@ -169,6 +188,8 @@ class ColumnEngine:
             conditions = bounds if part.tenant is None else [*bounds, f"tenant = {quoted(part.tenant)}"]
             where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
             self._view(f"lead_{name}", f"SELECT * FROM ({self._union(relation, within)}){where}")  # noqa: S608 - as above
+        if self._runs:
+            self._view("lead_runs", f"SELECT * FROM ({self._runs}){among}")  # noqa: S608 - as above
         if len(self._facts) == len(_NAMES):
             self._view("lead_shared", _SHARED)
 

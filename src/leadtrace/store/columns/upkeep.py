@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from leadtrace.errors import SourceError
 from leadtrace.store.columns.copying import PER_FILE, copy_new, remake
-from leadtrace.store.columns.files import folder_of, missing, nobody_making, remove_strangers
+from leadtrace.store.columns.files import folder_of, missing, nobody_making, remove, remove_strangers
 from leadtrace.store.columns.register import drop_all, register, registered, watch
 from leadtrace.store.file import connect_reader, plainly
 
@@ -73,7 +73,7 @@ class Upkeep:
         with self._store.writing() as connection:
             accepted = register(connection, made.file, made.seen, made.erasures, made.replaced)
         for name in made.replaced if accepted else (made.file.file,):
-            (self._folder / name).unlink(missing_ok=True)
+            remove(self._folder, name)
 
     def copy(self, told: Callable[[Made], None] | None = None, per_file: int = PER_FILE) -> int:
         """Copy all that is there now, put small files together, make changed ones anew; `told` of each file. Gives how many.
@@ -116,5 +116,5 @@ class Upkeep:
         with self._store.writing() as connection:
             names = drop_all(connection)
         for name in names:
-            (self._folder / name).unlink(missing_ok=True)
+            remove(self._folder, name)
         return len(names)

@@ -1,0 +1,78 @@
+"""Runs ready beside the files: what `lead_runs` says of each file of events alone, and how these parts become `lead_runs`.
+
+A report asks for runs of all time, and working them out of twenty million events takes longer than the rest of a day's report.
+So every file of events has a small one beside it, made of it and of nothing else, sorted by the end of the runs. A run that
+lies in one part is read from there as it is; one in several is put together. Parts of files with changed rows are not read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from leadtrace.store.relations.on_rows import quoted, read_view
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import pyarrow
+
+__all__ = ["RUN_COLUMNS", "all_parts", "joined", "parts_of", "runs_beside", "runs_of_file"]
+
+_FIRST_SAID: Final = (
+    "lead_id", "parent_run_id", "flow_id", "flow_name", "flow_version", "source", "campaign", "campaign_group", "service",
+)  # fmt: skip
+RUN_COLUMNS: Final = (
+    "run_id", "tenant", *_FIRST_SAID, "start_ns", "end_ns", "ends", "handed_over", "outcome", "duration_ms",
+)  # fmt: skip
+"""The columns of `lead_runs` in their order."""
+_SUMS: Final = ("ends", "handed_over")
+
+# The outcome is that of the end told last, as in the view: of two at one moment, the greater text.
+_JOINED: Final = {
+    **{one: f"max({one})" for one in (*_FIRST_SAID, "end_ns", "duration_ms")},
+    **{one: f"sum({one})" for one in _SUMS},
+    "start_ns": "min(start_ns)",
+    "outcome": """coalesce(substr(max(CASE WHEN end_ns IS NOT NULL
+    THEN substr('0000000000000000000' || CAST(end_ns AS VARCHAR), -19) || outcome END), 20), '')""",
+}
+
+
+def runs_beside(file: str) -> str:
+    """The name of the runs of a file of events; '' for any other file."""
+    return file.replace("events-", "runs-", 1) if file.startswith("events-") else ""
+
+
+def parts_of(events: str) -> str:
+    """SQL of the runs of those events alone, with a `key` by which parts of one run are found: equal ones have equal keys."""
+    columns = ", ".join(f"CAST({one} AS BIGINT) AS {one}" if one in _SUMS else one for one in RUN_COLUMNS)
+    return f"""SELECT {columns}, md5_number_lower(tenant || '/' || run_id) AS key
+FROM (WITH all_events AS ({events}) {read_view("lead_runs")})"""  # noqa: S608 - texts of ours
+
+
+def joined(parts: str) -> str:
+    """SQL that puts parts of the same runs together."""
+    columns = ", ".join(f"{_JOINED[one]} AS {one}" if one in _JOINED else one for one in RUN_COLUMNS)
+    return f"SELECT {columns} FROM ({parts}) GROUP BY run_id, tenant"  # noqa: S608 - texts of ours
+
+
+def runs_of_file(path: Path) -> pyarrow.Table:
+    """The runs of a file of events."""
+    import duckdb
+
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "threads": 1,
+        "memory_limit": "1GB",
+        "autoinstall_known_extensions": False,
+    }
+    with duckdb.connect(":memory:", config=config) as duck:
+        sql = parts_of(f"SELECT * FROM read_parquet({quoted(str(path))})")  # noqa: S608 - a name of ours
+        return duck.sql(f"{sql} ORDER BY end_ns, start_ns, run_id, tenant").to_arrow_table()
+
+
+def all_parts(paths: Iterable[Path], others: str) -> str:
+    """SQL of all parts: those in files, and those in the table `others`."""
+    columns = ", ".join((*RUN_COLUMNS, "key"))
+    listed = ", ".join(quoted(str(one)) for one in paths)
+    ready = f"SELECT {columns} FROM read_parquet([{listed}]) UNION ALL " if listed else ""  # noqa: S608 - as above
+    return f"{ready}SELECT {columns} FROM {others}"  # noqa: S608 - as above
