@@ -183,7 +183,7 @@ def test_events_that_are_not_declared() -> None:
     marked = event("my.thing.happened", 0, leadtrace__kind="milestone", leadtrace__marks=["undeclared"])
     assert of_events(marked) == [("undeclared_event", "my.thing.happened")]
     assert of_events(event("exception", 0), event("gen_ai.user.message", 1)) == []
-    declared_elsewhere = event("lead.consent.verified", 0, leadtrace__kind="milestone")
+    declared_elsewhere = event("lead.pulse.measured", 0, leadtrace__kind="milestone")
     assert of_events(declared_elsewhere) == []
 
 

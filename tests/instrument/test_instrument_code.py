@@ -309,6 +309,21 @@ def test_lazy_modules_are_not_loaded_by_looking_for_names(crm: Load, tmp_path: P
     assert lt.instrument("crm.client:post", lt.step()).state == "in place"
 
 
+def test_what_only_looks_like_a_module_is_passed_over(crm: Load) -> None:
+    """cffi's libraries are in sys.modules, call themselves modules and have no __dict__."""
+
+    class Bare:
+        __slots__ = ()
+        __class__ = type(sys)
+
+    sys.modules["crm.library"] = Bare()  # type: ignore[assignment]
+    try:
+        crm()
+        assert lt.instrument("crm.client:post", lt.step()).state == "in place"
+    finally:
+        del sys.modules["crm.library"]
+
+
 def test_wrapt_is_loaded_only_when_something_is_instrumented() -> None:
     program = (
         "import sys, leadtrace as lt\n"

@@ -229,7 +229,10 @@ def _replace_elsewhere(one: Instrumented, before: Any, wrapped: Any) -> list[str
         if not isinstance(module, ModuleType):
             continue
         # Asked of object itself: a lazy module would load itself for its own __dict__.
-        names: dict[str, Any] = object.__getattribute__(module, "__dict__")
+        try:
+            names: dict[str, Any] = object.__getattribute__(module, "__dict__")
+        except AttributeError:  # a C library that only looks like a module, as cffi's are
+            continue
         for name in [name for name, value in list(names.items()) if value is before]:
             try:
                 setattr(module, name, wrapped)
