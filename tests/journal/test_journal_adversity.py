@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import random
 import resource
 import sys
 import threading
@@ -21,7 +22,7 @@ from leadtrace.journal.endpoints import Target, endpoints
 from leadtrace.journal.frames import Type
 from leadtrace.journal.lanes import Lane
 from leadtrace.journal.recovery import recover
-from leadtrace.journal.segment import NO_SIGNAL, Head, SegmentReader, lock_of_the_dead
+from leadtrace.journal.segment import CHUNK, NO_SIGNAL, Head, SegmentReader, lock_of_the_dead
 from leadtrace.journal.transport import OtlpTransport
 from leadtrace.journal.writing import Writing
 from leadtrace.otlp import encode, identity
@@ -394,6 +395,24 @@ async def test_awaiting_ends_with_the_truth_where_the_disk_fails(sink_to, failin
     assert (await asyncio.wait_for(awaited(tell(sink, "two")), 5)).saved
 
 
+async def test_a_segment_that_ends_on_a_failing_disk_is_not_made_good_by_the_next(sink_to, failing_sync):
+    """The sync of its seal is the last that could have said so."""
+    failing_sync.clear()
+    sink = sink_to(NOWHERE, fsync="interval")
+    tell(sink, "one")
+    await _awaited(tell(sink, "kept"))
+    failing_sync[:] = [True] * 5
+    receipt = tell(sink, "lost")
+    sink.rotate()
+    failing_sync.clear()
+    assert not (await asyncio.wait_for(_awaited(receipt), 5)).saved
+    assert (await asyncio.wait_for(_awaited(tell(sink, "after")), 5)).saved
+
+
+async def _awaited(receipt):
+    return await receipt
+
+
 async def test_the_first_record_on_an_event_loop_syncs_nothing_there(sink_to, monkeypatch):
     """Not even the folder in which its segment was made."""
     sink = sink_to(NOWHERE, fsync="always")
@@ -425,6 +444,54 @@ def test_what_this_process_itself_waits_for_is_told_by_age(sink_to, caplog):
     sink = sink_to(NOWHERE, warn_age_s=0.3)
     tell(sink, "one")
     until(lambda: "records wait in the journal for more than" in caplog.text)
+
+
+def test_what_is_recorded_now_goes_between_what_dead_processes_left(sink_to, over_http, folder):
+    """A process that takes over a long backlog does not keep its own records waiting for all of it."""
+    dead = sink_to(NOWHERE)
+    for number in range(5):
+        tell(dead, f"old {number}")
+        dead.rotate()
+    dead.close(0.1)
+    sink = sink_to(over_http.address)
+    tell(sink, "own")  # so that it has a segment
+    until(lambda: "own" in over_http.names("logs"))
+    dead = sink_to(NOWHERE)
+    for number in range(5):
+        tell(dead, f"older {number}")
+        dead.rotate()
+    dead.close(0.1)
+    told = []
+
+    def judge(_):
+        if not told and any("older" in one for one in over_http.names("logs")):
+            told.append(tell(sink, "new"))
+
+    over_http.judge = judge
+    until(lambda: len(over_http.names("logs")) == 12)
+    assert over_http.names("logs").index("new") < 11
+
+
+def test_a_receiver_that_is_down_for_long_fills_the_journal_with_warnings_and_room_comes_back_with_it(
+    sink_to, over_http, http_receiver_on, folder, caplog
+):
+    """What it has not acknowledged waits, though the other one has it; arrivals are refused at the end and told."""
+    lost = []
+    away = http_receiver_on()
+    away.judge = lambda _: (503, {})
+    sink = sink_to(over_http.address, away.address, capacity_bytes=60_000, segment_bytes=8_000, on_loss=lost.append)
+    sent = 0
+    while (answer := tell(sink, "e", text="x" * 1_000)).saved:
+        sent += 1
+    assert answer.why == "full"
+    until(lambda: len(over_http.names("logs")) == sent)
+    until(lambda: "full (" in caplog.text)
+    assert folder.bytes() > 50_000, "held for the one that is away"
+    away.judge = None
+    until(lambda: len(away.names("logs")) == sent, 40)
+    until(lambda: bool(lost), 20)
+    assert (lost[0].why, lost[0].count) == ("full", 1)
+    assert tell(sink, "again").saved
 
 
 # --- bounds -----------------------------------------------------------------------------------------------------------
@@ -489,3 +556,67 @@ def test_two_senders_of_one_destination_and_a_writer_share_a_folder(sink_to, ove
     assert sink.flush(10)
     assert over_http.names("logs") == [f"e{number}" for number in range(20)]
     other.close()
+
+
+def test_whatever_the_umask_all_files_are_the_owners_alone(sink_to, over_http, folder):
+    """Segments, cursors, books, what was set aside, what receivers said, numbers, requests, locks."""
+    before = os.umask(0)
+    try:
+        over_http.judge = lambda one: (400, {}) if any(r.event_name == "bad" for r in one.records) else None
+        sink = sink_to(over_http.address)
+        for name in ("good", "bad"):
+            tell(sink, name)
+        assert sink.flush(10)
+        tell(sink, "flow.started", opens=5)
+        folder.ask_to_rotate(identity.current().boot)
+        until(lambda: any((folder.path / "ledger").glob("*.json")))
+        until(lambda: (folder.path / "numbers").exists() and any((folder.path / "numbers").iterdir()))
+        folder.ask_to_rotate("0" * 16)
+        found = {path.relative_to(folder.path).parts[0]: path for path in folder.path.rglob("*") if path.is_file()}
+        assert set(found) >= {"segments", "cursors", "aside", "lanes", "numbers", "rotate", "reserve"}
+        for path in (folder.path, *folder.path.rglob("*")):
+            assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
+    finally:
+        os.umask(before)
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_damage_at_the_borders_of_what_is_read_at_once_costs_what_it_is_in(folder, seed):
+    """Frames beside, across and longer than such a piece; damage of a byte, at a border, and longer than several."""
+    draw = random.Random(seed)
+    folder.make()
+    writing = Writing.begin(folder, Head(f"{seed + 1:016x}", 1), durable=False)
+    sizes = [draw.choice([1, 40, 5_000, 300_000, CHUNK - 40, CHUNK, 2 * CHUNK + 7]) for _ in range(14)]
+    for number, size in enumerate(sizes):
+        writing.write(writing.frame(Type.LOG, number.to_bytes(2, "little") + draw.randbytes(size)))
+    writing.close()
+    path = writing.segment.path
+    there = []
+    with SegmentReader(writing.segment) as reader:
+        offset = 0
+        while (part := reader.read(offset)).end != offset:
+            there += part.frames
+            offset = part.end
+    assert [one.signal for one in there if one.type is Type.LOG] == list(range(14))
+    content = bytearray(path.read_bytes())
+    hurt = [(border - 3, border + 3) for border in range(CHUNK, len(content), CHUNK) if draw.random() < 0.4]
+    at = draw.randrange(len(content))
+    hurt += [(at, at + 1), (at // 2, at // 2 + draw.choice([1, 1_000, CHUNK + 100, 3 * CHUNK]))]
+    for low, high in hurt:
+        high = min(high, len(content))
+        content[low:high] = bytes(255 - one for one in content[low:high])
+    path.write_bytes(content)
+    whole = [one for one in there if not any(low < one.end and one.start < high for low, high in hurt)]
+    for finished in (False, True):
+        found, damaged, offset = [], 0, 0
+        with SegmentReader(writing.segment) as reader:
+            while (part := reader.read(offset, whole=finished)).end != offset:
+                found += part.frames
+                damaged += sum(high - low for low, high in part.damaged)
+                offset = part.end
+        assert [(one.start, one.end) for one in found] == [(one.start, one.end) for one in whole]
+        if finished:
+            assert damaged + sum(one.end - one.start for one in found) == len(content)

@@ -421,7 +421,7 @@ class JournalSink:
                 if self._open.get(key) is before[key]:  # it may have ended meanwhile
                     self._open[key] = (fresh, body)
         if self._fsync != "off":
-            fresh.sync()
+            self._durability.sync(self._segments)
 
     def _told_again(self, body: bytes, old: Writing, fresh: Writing) -> bytes:
         """What opened a word, as a new segment has it: a signal's number is the segment's own."""
@@ -434,7 +434,8 @@ class JournalSink:
         """Seal a segment once nobody writes to it any more, and let go of its lock."""
         old.until_quiet()
         last = max(self._last_sequence, self._refusals.last_sequence)
-        old.seal(self.folder, {"reason": reason, "last_sequence": last}, durable=self._fsync != "off")
+        sync = self._durability.sync_last if self._fsync != "off" else None
+        old.seal(self.folder, {"reason": reason, "last_sequence": last}, sync)
         with self._lock:
             if old in self._retiring:
                 self._retiring.remove(old)

@@ -94,6 +94,11 @@ class Durability:
                     one.users -= 1
         self._reached(target, "" if all(good) else self.why)
 
+    def sync_last(self, writing: Writing) -> None:
+        """A segment that ends: what of it the disk does not keep is not made good by syncing those that follow."""
+        if not self._sync(writing):
+            self._reached(self.written, self.why)
+
     def settle(self, writing: Writing | None) -> None:
         """At the end: sync once more, and let nobody wait any longer."""
         good = True

@@ -290,11 +290,13 @@ class Lane:
                 self._folder.remove_if_done(one.segment)
         now = time.monotonic()
         if self._adopt and now >= self._look_at and not self._stop:
-            moved |= self._adopt_others()
-            self._look_at = time.monotonic() + _LOOK_EVERY_S
+            more = self._adopt_others()
+            self._look_at = 0.0 if more and own else time.monotonic() + _LOOK_EVERY_S
+            moved |= more
         return moved
 
     def _adopt_others(self) -> bool:
+        """What others left; one segment at a time, where this process has records of its own to send between."""
         moved = False
         with self._lock:
             own = {one.segment for one in self._own}
@@ -307,6 +309,8 @@ class Lane:
                 raise
             except Exception as why:  # noqa: BLE001 - one that cannot be read must not hold up those behind it
                 self._trouble(f"the journal's segment {segment.stem} cannot be sent: {type(why).__name__}: {why}")
+            if moved and own:
+                break
         return moved
 
     def _adopt_one(self, segment: Segment) -> bool:

@@ -241,14 +241,10 @@ class SegmentReader:
         return found
 
     def _gather_signals(self, up_to: int) -> None:
-        offset = self._known_to
-        while offset < up_to:
-            found = scan(os.pread(self._descriptor, 4 * CHUNK, offset), offset, self.segment.salt, whole=False)
-            self._learn(found.frames)
-            if found.end == offset:
+        while (before := self._known_to) < up_to:
+            if self.read(before).end == before:
                 break
-            offset = found.end
-        self._known_to = up_to
+        self._known_to = max(self._known_to, up_to)
 
     def _learn(self, frames: list[Frame]) -> None:
         for one in frames:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -22,6 +21,7 @@ from leadtrace.journal.segment import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from leadtrace.journal.folder import Folder
@@ -104,15 +104,18 @@ class Writing:
         while self.users and time.monotonic() < until:
             time.sleep(0.0005)
 
-    def seal(self, folder: Folder, said: dict[str, object], *, durable: bool) -> None:
-        """Say that nothing follows, and let go of the lock. Raises OSError where that cannot be said now."""
+    def seal(self, folder: Folder, said: dict[str, object], sync: Callable[[Writing], object] | None) -> None:
+        """Say that nothing follows, and let go of the lock. Raises OSError where that cannot be said now.
+
+        `sync` makes it outlive the machine, where that is wanted, and does not raise: a seal that a machine loses is written
+        again by recovery.
+        """
         frame = self.frame(
             Type.SEAL, json.dumps({**said, "last_ns": time.time_ns(), "kept": sorted(self.kept)}).encode()
         )
         folder.with_reserve(lambda: append_whole(self._file.descriptor, frame))
-        if durable:
-            with contextlib.suppress(OSError):  # a seal that the machine loses is written again by recovery
-                self.sync()
+        if sync is not None:
+            sync(self)
         self.close()
 
     def close(self) -> None:
