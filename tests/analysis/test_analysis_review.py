@@ -49,7 +49,7 @@ SECOND_WEEK = "2026-10-07"
 
 @pytest.fixture(scope="module")
 def fortnight() -> Traffic:
-    return generate(seed=5, leads=400, days=14)
+    return generate(seed=5, leads=240, days=14)
 
 
 @pytest.fixture(scope="module")
@@ -373,7 +373,7 @@ HOSTILE = "</td></svg><script>alert(1)</script>\u202e|`x`<img src=x onerror=aler
 def test_what_was_recorded_cannot_act_in_the_page_or_in_markdown(tmp_path: Path) -> None:
     book = Book()
     for hour in range(24, 28):
-        book.hour(7 * 24 + hour, 40, bad=10, timeouts=10, failing=5, own=4, flow=HOSTILE)
+        book.hour(7 * 24 + hour, 20, bad=8, timeouts=8, failing=5, own=4, flow=HOSTILE)
     events = [
         replace(
             one,

@@ -118,6 +118,7 @@ class Traffic:
     since_ns: int
     until_ns: int
     """After the last lead's day; returns come later."""
+    _frame: pandas.DataFrame | None = None
 
     def write(self, store: EmbeddedStore, batch: int = 2_000) -> None:
         """Append in the order of time, batch by batch, as a sender would."""
@@ -134,22 +135,24 @@ class Traffic:
             )
 
     def frame(self) -> pandas.DataFrame:
-        """The events, a column per attribute beside `name`, `time_ns`, `service`, `host` and `version`."""
+        """The events, a column per attribute beside `name`, `time_ns`, `service`, `host` and `version`; the caller's own copy."""
         import pandas as pd
 
-        return pd.DataFrame(
-            [
-                {
-                    "name": one.name,
-                    "time_ns": one.time_ns,
-                    "service": one.resource.service,
-                    "host": one.resource.attributes["host.name"],
-                    "version": one.resource.attributes["service.version"],
-                    **one.attributes,
-                }
-                for one in self.events
-            ]
-        )
+        if self._frame is None:
+            self._frame = pd.DataFrame(
+                [
+                    {
+                        "name": one.name,
+                        "time_ns": one.time_ns,
+                        "service": one.resource.service,
+                        "host": one.resource.attributes["host.name"],
+                        "version": one.resource.attributes["service.version"],
+                        **one.attributes,
+                    }
+                    for one in self.events
+                ]
+            )
+        return self._frame.copy()
 
 
 def generate(seed: int = 1, leads: int = 2_000, days: int = 7, start_ns: int = MONDAY, tenant: str = "") -> Traffic:

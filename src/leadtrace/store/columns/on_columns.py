@@ -9,7 +9,6 @@ attributes is taken out of the rest only when a query names it.
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +18,8 @@ from leadtrace.store.columns.runs import RUN_COLUMNS, all_parts, joined, parts_o
 from leadtrace.store.columns.taking import EVENTS, SPANS, Taker, columns_of
 from leadtrace.store.relations.facts import FACTS
 from leadtrace.store.relations.interface import ColumnsReplacedError
-from leadtrace.store.relations.on_rows import quoted, read_view, used_parameters
+from leadtrace.store.relations.named import named
+from leadtrace.store.relations.on_rows import quoted, used_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["ColumnEngine"]
 
 _FACTS: Final = frozenset(one.name for one in FACTS)
-_WORD: Final = re.compile(r"[a-z_][a-z0-9_]*")
-_STAR: Final = re.compile(r"(?:select\s+|\.)(?:distinct\s+)?\*", re.IGNORECASE)
 _NAMES: Final = {EVENTS: "events", SPANS: "spans"}
 _MEMORY: Final = "2GB"
 
@@ -101,24 +99,18 @@ class ColumnEngine:
     # --- what a query needs -------------------------------------------------------------------------------------------
 
     def _prepare(self, part: Slice, sql: str) -> None:
-        words = set(_WORD.findall(sql.lower()))
-        needed = set(_FACTS) if _STAR.search(sql) else words & _FACTS
-        relations = set()
-        if words & {"lead_runs"}:
-            needed |= set(_WORD.findall(read_view("lead_runs").lower())) & _FACTS
-            relations.add(EVENTS)
-        if words & {"lead_shared"}:
-            needed.add("lead_ids")
-            relations |= {EVENTS, SPANS}
-        relations |= {EVENTS} if words & {"lead_events", "all_events"} else set()
-        relations |= {SPANS} if words & {"lead_spans", "all_spans"} else set()
+        found = named(sql)
+        shared = "lead_shared" in found.relations
+        needed = found.facts | {"lead_ids"} if shared else found.facts
+        relations = {EVENTS} if found.events or shared else set()
+        relations |= {SPANS} if found.spans or shared else set()
         fresh = False
         for relation in relations:
             have = self._facts.get(relation)
             if have is None or not needed <= have:
-                self._lay_out_rest(relation, frozenset(needed | (have or frozenset())))
+                self._lay_out_rest(relation, needed | (have or frozenset()))
                 fresh = True
-        if words & {"lead_runs"} and not self._runs:
+        if "lead_runs" in found.relations and not self._runs:
             self._runs, fresh = self._lay_out_runs(), True
         if fresh or part != self._part:
             self._make_views(part)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from leadtrace.store.relations.on_rows import quoted, read_view
+from leadtrace.store.relations.named import read_view
+from leadtrace.store.relations.on_rows import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,7 +6,6 @@ what takes attributes out of their JSON, made from the one table of `facts`.
 
 from __future__ import annotations
 
-import importlib.resources
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -14,26 +13,19 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from leadtrace.store.relations.facts import FACTS, LARGEST_AMOUNT, Fact
+from leadtrace.store.relations.named import named, read_view
 
 if TYPE_CHECKING:
     import apsw
 
     from leadtrace.store.relations.interface import Parameters, Row, Slice
 
-__all__ = ["RowEngine", "quoted", "read_view", "used_parameters"]
+__all__ = ["RowEngine", "quoted", "used_parameters"]
 
 _PARAMETER: Final = re.compile(r"\$([a-z_][a-z0-9_]*)")
 _TEXT: Final = re.compile(r"\{text ([a-z0-9_.]+)\}")
 _VIEWS: Final = ("all_events", "all_spans", "lead_events", "lead_spans", "lead_runs", "lead_shared")
-_WORD: Final = re.compile(r"[a-z_][a-z0-9_]*")
-_EVERY_COLUMN: Final = re.compile(r"\bselect\s+(distinct\s+)?\*|[.,]\s*\*|^\s*pragma\b", re.IGNORECASE)
-_NAMES: Final = frozenset(one.name for one in FACTS)
 _CURRENCY: Final = next(one for one in FACTS if one.name == "currency_said")
-
-
-def read_view(name: str) -> str:
-    """The text of one of `views/*.sql`."""
-    return (importlib.resources.files("leadtrace.store.relations") / "views" / f"{name}.sql").read_text()
 
 
 def used_parameters(sql: str, parameters: Parameters | None) -> dict[str, str | int | float | None]:
@@ -65,22 +57,23 @@ class RowEngine:
 
     def run(self, part: Slice, sql: str, parameters: Parameters | None) -> list[Row]:
         """The rows of a query over the relations of that part."""
-        named = _named(sql)
-        if part != self._part or not named <= self._facts:
+        found = named(sql)
+        facts = found.facts | {"run_id"}  # the views' texts have a place for one at least
+        if part != self._part or not facts <= self._facts:
             self._drop_views()
             self._part = part
-            self._facts |= named
-        self._make_views(part, sql)
+            self._facts |= facts
+        self._make_views(part, found.relations)
         return self._connection.execute(sql, used_parameters(sql, parameters)).fetchall()
 
     def close(self) -> None:
         self._connection.close()
 
-    def _make_views(self, part: Slice, sql: str) -> None:
+    def _make_views(self, part: Slice, relations: frozenset[str]) -> None:
         """Those that the text names, and what they stand on, with the columns that it names: reading in a hundred others
         takes longer than a small answer."""
         for name in _VIEWS:
-            if name not in self._made and (name in sql or (name == "all_events" and "lead_runs" in sql)):
+            if name in relations and name not in self._made:
                 self._connection.execute(f"CREATE TEMP VIEW {name} AS\n{_view(name, part, self._facts)}")
                 self._made.add(name)
 
@@ -103,15 +96,6 @@ def _describe_kinds(connection: apsw.Connection) -> None:
     connection.executemany("INSERT INTO temp.known_kinds VALUES (?, ?)", known)
 
 
-@lru_cache(maxsize=256)
-def _named(sql: str) -> frozenset[str]:
-    """The facts that a text, or a view that it stands on, may name; all of them where it takes every column."""
-    if _EVERY_COLUMN.search(sql):
-        return _NAMES
-    told = sql + read_view("lead_runs") * ("lead_runs" in sql)
-    return _NAMES & {"run_id", *_WORD.findall(told)}  # the views' texts have a place for one at least
-
-
 def _view(name: str, part: Slice, facts: frozenset[str]) -> str:
     alias = "s" if name.endswith("spans") else "e"
     time = "start_ns" if alias == "s" else "time_ns"
@@ -131,7 +115,7 @@ def _view(name: str, part: Slice, facts: frozenset[str]) -> str:
     return _filled(file, alias, " AND ".join(among) or "1", by_time, facts)
 
 
-def _filled(file: str, alias: str, among: str, by_time: str = "", facts: frozenset[str] = _NAMES) -> str:
+def _filled(file: str, alias: str, among: str, by_time: str = "", facts: frozenset[str] = frozenset()) -> str:
     attributes = f"{alias}.attributes"
     text = read_view(file)
     if "{facts}" in text:
@@ -142,8 +126,8 @@ def _filled(file: str, alias: str, among: str, by_time: str = "", facts: frozens
 
 
 @lru_cache(maxsize=256)
-def _facts(attributes: str, named: frozenset[str]) -> str:
-    return ",\n  ".join(f"{_expression(one, attributes)} AS {one.name}" for one in FACTS if one.name in named)
+def _facts(attributes: str, names: frozenset[str]) -> str:
+    return ",\n  ".join(f"{_expression(one, attributes)} AS {one.name}" for one in FACTS if one.name in names)
 
 
 def _expression(fact: Fact, attributes: str) -> str:

@@ -1,0 +1,59 @@
+"""What a text of SQL names of the relations: which of them, and which columns of the attributes. Engines lay out no more.
+
+Names are words of the text, wherever they stand: one too many costs a little, one too few is an unknown column. A query that
+writes `*` (or asks which columns there are) names every column. `lead_runs` stands on `all_events`, and names what it takes of it.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import re
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Final
+
+from leadtrace.store.relations.facts import FACTS
+
+__all__ = ["Named", "named", "read_view"]
+
+_FACTS: Final = frozenset(one.name for one in FACTS)
+_WORD: Final = re.compile(r"[a-z_][a-z0-9_]*")
+_EVERY_COLUMN: Final = re.compile(r"\bselect\s+(distinct\s+)?\*|[.,]\s*\*|^\s*pragma\b", re.IGNORECASE)
+_EVENTS: Final = frozenset({"lead_events", "all_events"})
+_SPANS: Final = frozenset({"lead_spans", "all_spans"})
+_DERIVED: Final = frozenset({"lead_runs", "lead_shared"})
+
+
+@dataclass(slots=True, frozen=True)
+class Named:
+    """What a text names, and what stands beneath that."""
+
+    relations: frozenset[str]
+    facts: frozenset[str]
+
+    @property
+    def events(self) -> bool:
+        """Whether any relation of events is named."""
+        return bool(self.relations & _EVENTS)
+
+    @property
+    def spans(self) -> bool:
+        return bool(self.relations & _SPANS)
+
+
+@cache
+def read_view(name: str) -> str:
+    """The text of one of `views/*.sql`."""
+    return (importlib.resources.files("leadtrace.store.relations") / "views" / f"{name}.sql").read_text()
+
+
+@lru_cache(maxsize=256)
+def named(sql: str) -> Named:
+    """What the text names."""
+    words = set(_WORD.findall(sql.lower()))
+    facts = set(_FACTS) if _EVERY_COLUMN.search(sql) else words & _FACTS
+    relations = words & (_EVENTS | _SPANS | _DERIVED)
+    if "lead_runs" in relations:
+        facts |= set(_WORD.findall(read_view("lead_runs").lower())) & _FACTS
+        relations.add("all_events")
+    return Named(frozenset(relations), frozenset(facts))
