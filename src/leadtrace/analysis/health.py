@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from leadtrace.analysis.health_causes import Cause, causes
 from leadtrace.analysis.health_figures import HOUR, read_hours
-from leadtrace.analysis.health_state import Limits, Standing, findings, health
+from leadtrace.analysis.health_state import LIMITS, Limits, Standing, findings, health
 from leadtrace.analysis.model import Rate, Report, Row, Sample, Window, from_micro
 from leadtrace.analysis.options import Options, choices, option
 from leadtrace.analysis.registry import Analysis
@@ -47,17 +47,19 @@ _ERRORS: Final = (
 class HealthOptions(Options):
     flow: str = option("", "Only runs of the flow of this name.")
     baseline_hours: int = option(168, "How many hours before each hour are its baseline.")
-    healthy_errors: float = option(0.001, "Share of failed runs below which there is nothing to say.")
-    crisis_errors: float = option(0.05, "Share of failed runs above which it is a crisis.")
-    healthy_enhancements: float = option(0.98, "Share of enhancements that succeed from which there is nothing to say.")
-    degraded_enhancements: float = option(0.9, "Below it degraded, whatever is usual.")
-    healthy_ms: float = option(1_000.0, "Mean duration of a flow below which there is nothing to say.")
-    crisis_ms: float = option(10_000.0, "Mean duration of a flow above which it is a crisis.")
-    factor: float = option(1.5, "How many times its usual value a figure must be, to be worse.")
-    confidence: float = option(0.999, "How sure it must be that a share differs from the usual one.")
-    release: float = option(0.8, "A limit that was crossed is left below this share of it.")
-    hold_hours: float = option(2.0, "How long figures must be better before the state is.")
-    least: int = option(30, "Fewer runs in an hour than that, and the state before stands.")
+    healthy_errors: float = option(LIMITS.healthy_errors, "Share of failed runs below which there is nothing to say.")
+    crisis_errors: float = option(LIMITS.crisis_errors, "Share of failed runs above which it is a crisis.")
+    healthy_enhancements: float = option(
+        LIMITS.healthy_enhancements, "Share of enhancements that succeed from which there is nothing to say."
+    )
+    degraded_enhancements: float = option(LIMITS.degraded_enhancements, "Below it degraded, whatever is usual.")
+    healthy_ms: float = option(LIMITS.healthy_ms, "Mean duration of a flow below which there is nothing to say.")
+    crisis_ms: float = option(LIMITS.crisis_ms, "Mean duration of a flow above which it is a crisis.")
+    factor: float = option(LIMITS.factor, "How many times its usual value a figure must be, to be worse.")
+    confidence: float = option(LIMITS.confidence, "How sure it must be that a share differs from the usual one.")
+    release: float = option(LIMITS.release, "A limit that was crossed is left below this share of it.")
+    hold_hours: float = option(LIMITS.hold_ns / HOUR, "How long figures must be better before the state is.")
+    least: int = option(LIMITS.least, "Fewer runs in an hour than that, and the state before stands.")
 
     def limits(self) -> Limits:
         return Limits(

@@ -17,7 +17,19 @@ from typing import Final, Literal, TypeAlias
 from leadtrace.analysis.intervals import nearest_rank, newcombe
 from leadtrace.analysis.model import LEAST, Rate
 
-__all__ = ["Aspect", "Cascade", "Counts", "Figures", "Finding", "Limits", "Standing", "State", "findings", "health"]
+__all__ = [
+    "LIMITS",
+    "Aspect",
+    "Cascade",
+    "Counts",
+    "Figures",
+    "Finding",
+    "Limits",
+    "Standing",
+    "State",
+    "findings",
+    "health",
+]
 
 State: TypeAlias = Literal["unknown", "healthy", "degraded", "crisis"]
 Aspect: TypeAlias = Literal["errors", "enhancements", "timeouts", "cache", "duration", "cascade", "revenue"]
@@ -64,6 +76,10 @@ class Limits:
             crisis_errors=self.crisis_errors * self.release,
             crisis_ms=self.crisis_ms * self.release,
         )
+
+
+LIMITS: Final = Limits()
+"""What holds where nobody says otherwise, for every report."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)

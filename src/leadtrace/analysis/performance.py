@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from leadtrace.analysis.critical_path import critical_path, self_time_ns
+from leadtrace.analysis.health_state import LIMITS
 from leadtrace.analysis.improvable import tried
 from leadtrace.analysis.model import LEAST, Rate, Report, Row, Sample, Window
 from leadtrace.analysis.options import Options, option
@@ -32,8 +33,6 @@ __all__ = [
     "performance",
 ]
 
-HEALTHY_MS: Final = 1_000.0
-CRISIS_MS: Final = 10_000.0
 _DAY_NS: Final = 86_400 * 10**9
 
 # Means are made in Python of whole microseconds: doubles add up to another sum in another order. Durations by nearest rank:
@@ -152,8 +151,8 @@ class PerformanceOptions(Options):
     flow: str = option("", "Only runs of the flow of this name.")
     sample: int = option(200, "How many runs are read whole, for the critical path and what would help; 0: all.")
     baseline_days: float = option(28.0, "How long before the window the flow's own baseline begins.")
-    healthy_ms: float = option(HEALTHY_MS, "The absolute limit below which a run is healthy.")
-    crisis_ms: float = option(CRISIS_MS, "The absolute limit above which a run is in crisis.")
+    healthy_ms: float = option(LIMITS.healthy_ms, "The absolute limit below which a run is healthy.")
+    crisis_ms: float = option(LIMITS.crisis_ms, "The absolute limit above which a run is in crisis.")
 
 
 @dataclass(slots=True, frozen=True)

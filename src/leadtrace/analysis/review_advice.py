@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from leadtrace.analysis.health import HealthHour
 from leadtrace.analysis.health_figures import Worked
+from leadtrace.analysis.health_state import LIMITS
 from leadtrace.analysis.intervals import newcombe
 from leadtrace.analysis.model import LEAST
 from leadtrace.analysis.review_rows import ReviewAdvice
@@ -25,9 +26,7 @@ __all__ = ["advice_of"]
 _SURE: Final = 0.99
 _SLOWER: Final = 1.2
 """So many times the mean of the period before, and flows run slowly."""
-_SLOW_MS: Final = 10_000.0
 _ERRORS_RISE: Final = 1.2
-_ERRORS_MANY: Final = 0.05
 _FEW_HITS: Final = 0.1
 """A cache that is there and answers less than that has few hits."""
 _TIMEOUTS: Final = 0.05
@@ -60,8 +59,11 @@ def _many_errors(reviewed: Reviewed) -> Iterator[tuple[Advice | None, str]]:
     if now.runs < LEAST:
         return
     rate = now.failed / now.runs
-    if rate > _ERRORS_MANY:
-        yield symptom("high_error_rate"), f"{rate:.1%} of {now.runs:,} runs had a failure, more than {_ERRORS_MANY:.0%}"
+    if rate > LIMITS.crisis_errors:
+        yield (
+            symptom("high_error_rate"),
+            f"{rate:.1%} of {now.runs:,} runs had a failure, more than {LIMITS.crisis_errors:.0%}",
+        )
         return
     if before.runs < LEAST:
         return
@@ -78,7 +80,7 @@ def _slow_flows(reviewed: Reviewed) -> Iterator[tuple[Advice | None, str]]:
     now, before = reviewed.now, reviewed.before
     if now.mean_ms is None or now.timed < LEAST:
         return
-    if now.mean_ms > _SLOW_MS:
+    if now.mean_ms > LIMITS.crisis_ms:
         yield symptom("slow_flow"), f"flows take {duration(now.mean_ms)} on average ({now.timed:,} flows)"
     elif before.mean_ms is not None and before.timed >= LEAST and now.mean_ms >= _SLOWER * before.mean_ms:
         told = f"flows take {duration(now.mean_ms)} on average ({now.timed:,} flows)"
