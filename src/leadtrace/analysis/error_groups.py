@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from leadtrace.analysis.chance import at_least
+from leadtrace.analysis.concentration import Concentration, concentrations
 from leadtrace.analysis.model import LEAST, Rate, Row
 from leadtrace.analysis.rhythm import Rhythm, peaks, periodic, when
 from leadtrace.catalogue.troubleshooting import suggestion_for
@@ -18,14 +19,11 @@ if TYPE_CHECKING:
 
     from leadtrace.catalogue.troubleshooting import Advice
 
-__all__ = ["DIMENSIONS", "Concentration", "Dimension", "ErrorGroup", "Tally", "Traffic", "judged", "trend"]
+__all__ = ["DIMENSIONS", "Dimension", "ErrorGroup", "Tally", "Traffic", "judged", "trend"]
 
 Dimension = Literal["buyer", "service", "campaign", "version", "host"]
 DIMENSIONS: Final[tuple[Dimension, ...]] = ("buyer", "service", "campaign", "version", "host")
 
-_LEAST: Final = 5
-_RARE: Final = 0.001
-_LIFT: Final = 1.5
 _TREND_LEAST: Final = 10
 _TREND_RARE: Final = 0.01
 _WEEKDAYS: Final = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
@@ -69,24 +67,6 @@ class Traffic:
     values: dict[Dimension, Counter[str]] = field(default_factory=dict)
     pieces: Mapping[int, int] = field(default_factory=dict)
     history: Mapping[int, int] = field(default_factory=dict)
-
-
-@dataclass(slots=True, frozen=True)
-class Concentration:
-    """One value that the group has far more often than work in general."""
-
-    dimension: Dimension
-    value: str
-    affected: int
-    of: int
-    """Affected leads (or errors without one) for which the dimension is known."""
-    share: float
-    usual: float
-    """The value's share of all work that began."""
-    lift: float
-    """How many times as often: share ÷ usual."""
-    chance: float
-    """How probable so many are by chance, times the number of values looked at: below 0.001."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -143,7 +123,11 @@ def judged(
 ) -> ErrorGroup:
     """The group as its counts say. `total` is all errors of the answer, `tests` the number of groups looked at."""
     found = sorted(
-        (one for name in DIMENSIONS for one in _concentrated(name, tally, traffic, tests)),
+        (
+            one
+            for name in DIMENSIONS
+            for one in concentrations(name, tally.values.get(name, {}), traffic.values.get(name, {}), tests)
+        ),
         key=lambda one: (one.chance, -one.lift, one.dimension),
     )
     hours, weekdays = when(tally.pieces, zone)
@@ -185,25 +169,6 @@ def judged(
         _suggestion(advice, found, rhythm),
         tuple(tally.samples[:5]),
     )
-
-
-def _concentrated(name: Dimension, tally: Tally, traffic: Traffic, tests: int) -> list[Concentration]:
-    mine = Counter({value: count for value, count in tally.values.get(name, {}).items() if value})
-    usual = Counter({value: count for value, count in traffic.values.get(name, {}).items() if value})
-    of, of_all = sum(mine.values()), sum(usual.values())
-    if of_all < LEAST:
-        return []
-    looked_at = max(1, len(usual)) * tests
-    found = []
-    for value, count in mine.items():
-        share, base = count / of, usual[value] / of_all
-        if count < _LEAST or share < _LIFT * base:
-            continue
-        # A value that never began anything: as rare as one that would have shown up once more.
-        chance = at_least(count, of, base or 1 / (of_all + 1)) * looked_at
-        if chance < _RARE:
-            found.append(Concentration(name, value, count, of, share, base, share / (base or 1 / (of_all + 1)), chance))
-    return found
 
 
 def trend(

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from leadtrace.analysis.concentration import concentrations
 from leadtrace.analysis.intervals import nearest_rank
 from leadtrace.analysis.model import Report, Row, Sample, Window
 from leadtrace.analysis.options import Options, option
@@ -26,8 +27,6 @@ __all__ = ["SURROUNDINGS", "FlowUsual", "KindredErrors", "SurroundingsOptions", 
 _NEAREST: Final = 150
 _HOUR_NS: Final = 3_600 * 10**9
 _LEAST: Final = 5
-_RARE: Final = 0.001
-_LIFT: Final = 2.0
 
 _ERRORS: Final = """
 SELECT error_fingerprint, time_ns, tenant || '/' || lead_id, service, host, service_version
@@ -138,37 +137,20 @@ def _pattern(alike: Sequence[_Told], starts: Sequence[_Told]) -> str:
         return ""
     services = {one.service for one in alike}
     runs = [one for one in starts if one.service in services]
-    found: list[tuple[float, str]] = []
-    for what, mine, theirs in (
-        ("on host", [one.host for one in alike], [one.host for one in runs]),
-        ("in version", [one.release for one in alike], [one.release for one in runs]),
-        ("at the hour (UTC)", _hours(alike), _hours(runs)),
-    ):
-        if (one := _concentrated(what, mine, theirs)) is not None:
-            found.append(one)
+    found = [
+        (one.chance, f"{one.affected} of {one.of} {what} {one.value}, where {one.usual:.0%} of runs are")
+        for what, mine, theirs in (
+            ("on host", [one.host for one in alike], [one.host for one in runs]),
+            ("in version", [one.release for one in alike], [one.release for one in runs]),
+            ("at the hour (UTC)", _hours(alike), _hours(runs)),
+        )
+        for one in concentrations(what, Counter(mine), Counter(theirs), sampled=True)
+    ]
     return min(found)[1] if found else ""
 
 
 def _hours(told: Iterable[_Told]) -> list[str]:
     return [f"{one.time_ns // _HOUR_NS % 24}" for one in told]
-
-
-def _concentrated(what: str, mine: Sequence[str], theirs: Sequence[str]) -> tuple[float, str] | None:
-    """The value that the errors have so much more often than runs that chance does not explain it, with that chance."""
-    from leadtrace.analysis.chance import fisher
-
-    known, others = Counter(one for one in mine if one), Counter(theirs)
-    if not known or len(theirs) < _LEAST:
-        return None
-    best: tuple[float, str] | None = None
-    for value, count in sorted(known.items()):
-        usual = others[value]
-        chance = fisher(count, len(mine), usual, len(theirs)) * len(known)
-        if count >= _LEAST and chance < _RARE and count / len(mine) >= _LIFT * usual / len(theirs):
-            share = f"{usual / len(theirs):.0%} of runs"
-            told = (chance, f"{count} of {len(mine)} {what} {value}, where {share} are")
-            best = min(best, told) if best is not None else told
-    return best
 
 
 SURROUNDINGS: Final = Analysis(

@@ -1,1 +1,1 @@
-"""Getting records to their receivers: the sink in memory, its background sender, OTLP over HTTP and gRPC."""
+"""Getting records to their receivers: kept in memory or in a journal on the disk, sent behind the work over HTTP and gRPC."""

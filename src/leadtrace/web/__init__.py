@@ -1,0 +1,1 @@
+"""What `leadtrace serve` answers over HTTP: the API that a reader of another process asks, and who may."""
