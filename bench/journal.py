@@ -10,6 +10,7 @@ ratio to the stock SDK, the table has the median of the rounds.
   event on the open span as well, which is what leadtrace does.
 - leadtrace, memory: `emit` without a journal.
 - leadtrace, off / interval / always: `emit` with the journal; `always` returns with the record on the disk.
+- append alone, always: the journal's own part of that, without making the event.
 - write, write + fdatasync: the same bytes, bare.
 - SQLite queue: one INSERT and commit of the same bytes per event, WAL, `synchronous` NORMAL (as `interval` and `off`
   survive the process) and FULL (as `always` survives the machine).
@@ -40,8 +41,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 import leadtrace as lt
+from leadtrace.journal.disk import JournalSink
+from leadtrace.journal.endpoints import Target, endpoints
 from leadtrace.journal.folder import Folder
 from leadtrace.journal.recovery import recover
+from leadtrace.journal.transport import OtlpTransport
 from leadtrace.otlp import encode, identity
 from leadtrace.setup import composition
 
@@ -56,6 +60,9 @@ ATTRIBUTES = {
     "log.record.uid": "5f0c9a3be1d4770200000000002a",
 }
 RECORD = encode.log_record("low.confidence.detected", 1_795_000_000_000_000_000, ATTRIBUTES, trace_id=7, span_id=8)
+
+FRAME = RECORD + bytes(15)
+"""As many bytes as the journal writes: a record in its frame."""
 
 
 class Taker:
@@ -157,12 +164,25 @@ def through_collector(url: str) -> Callable[[int], None]:
     return run
 
 
+def append_alone(folder: Path, url: str) -> Callable[[int], None]:
+    sink = JournalSink(
+        Folder(folder), {"default": OtlpTransport(endpoints(Target(url), {}))}, encode.resource({}), fsync="always"
+    )
+    signal = encode.signal("logs", "leadtrace")
+
+    def run(calls: int) -> None:
+        for _ in range(calls):
+            sink.append(signal, RECORD)
+
+    return run
+
+
 def bare(path: Path, *, sync: bool) -> Callable[[int], None]:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def run(calls: int) -> None:
         for _ in range(calls):
-            os.write(descriptor, RECORD)
+            os.write(descriptor, FRAME)
             if sync:
                 os.fdatasync(descriptor)
 
@@ -243,6 +263,7 @@ def costs(folder: Path, rounds: int, calls: int) -> None:
         "leadtrace, journal, off": Leadtrace(folder, "off", taker.url),
         "leadtrace, journal, interval": Leadtrace(folder, "interval", taker.url),
         "leadtrace, journal, always": Leadtrace(folder, "always", taker.url),
+        "append alone, always": append_alone(folder / "alone", taker.url),
         "write of the same bytes": bare(folder / "bare", sync=False),
         "write + fdatasync of the same bytes": bare(folder / "bare-sync", sync=True),
         "SQLite queue, NORMAL": sqlite_queue(folder / "normal.db", "NORMAL"),
