@@ -74,11 +74,12 @@ FROM lead_events
 WHERE kind = 'failure' AND lead_id <> '' AND word NOT IN ('flow', 'attempt') AND substr(name, 1, 5) <> 'flow.' {of_flow}
 ORDER BY time_ns, arrival"""
 _LEADS: Final = """
-SELECT time_ns - time_ns % 3600000000000 AS piece, count(DISTINCT tenant || '/' || lead_id)
-FROM lead_events
-WHERE lead_id <> '' {of_flow}
-GROUP BY 1
-ORDER BY 1"""
+SELECT piece, count(*)
+FROM (
+  SELECT DISTINCT time_ns - time_ns % 3600000000000 AS piece, tenant, lead_id FROM lead_events WHERE lead_id <> '' {of_flow}
+) leads
+GROUP BY piece
+ORDER BY piece"""
 _REVENUE: Final = """
 SELECT time_ns - time_ns % 3600000000000 AS piece, currency, sum(revenue_micro)
 FROM lead_events

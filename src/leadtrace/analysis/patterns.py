@@ -58,30 +58,26 @@ _OUTCOME: Final = """e.time_ns AS time_ns, e.name AS name,
 _ENDS: Final = (
     "e.name IN ('flow.completed', 'flow.failed', 'flow.cancelled', 'flow.interrupted') AND e.time_ns >= $since"
 )
-# In the order of time; what one process told at one moment, in the order in which it told it.
-_GRAMS: Final = """
+# In the order of time; what one process told at one moment, in the order in which it told it. Labels become short numbers, so
+# that whose events are alike are counted together: of many leads there are few sequences, and only these are looked through.
+_LABELS: Final = "SELECT DISTINCT {label} AS label FROM lead_events e WHERE {which}"
+_TOLD_ALIKE: Final = """
 WITH {ended},
-told AS ({mine}),
-grams AS (
-  SELECT who, label AS l1{columns}
-  FROM told
-  WINDOW w AS (PARTITION BY who ORDER BY time_ns, boot, sequence, label)
+numbered AS (
+  SELECT label, CAST(row_number() OVER (ORDER BY label) AS VARCHAR) AS number FROM ({labels}) labels
 ),
 each_one AS (
-  SELECT who, l1{names}, count(*) AS times FROM grams WHERE {last} IS NOT NULL GROUP BY who, l1{names}
+  SELECT t.who AS who, string_agg(n.number, ' ' ORDER BY t.time_ns, t.boot, t.sequence, t.label) AS told,
+    CASE WHEN min(t.boot) <> max(t.boot) THEN 1 ELSE 0 END AS several
+  FROM ({mine}) t
+  JOIN numbered n ON n.label = t.label
+  GROUP BY t.who
 )
-SELECT l1{names}, sum(o.times), count(*),
-  sum(CASE WHEN d.outcome IN ({bad}) THEN 1 ELSE 0 END), sum(CASE WHEN d.outcome IS NOT NULL THEN 1 ELSE 0 END)
+SELECT o.told, o.several, CASE WHEN d.outcome IS NOT NULL THEN 1 ELSE 0 END, CASE WHEN d.outcome IN ({bad}) THEN 1 ELSE 0 END,
+  count(*)
 FROM each_one o
 LEFT JOIN ended d ON d.who = o.who
-GROUP BY l1{names}
-ORDER BY count(*) DESC, l1{names}"""
-_WHOLE: Final = """
-WITH {ended}
-SELECT count(*), sum(CASE WHEN d.outcome IN ({bad}) THEN 1 ELSE 0 END), sum(CASE WHEN d.outcome IS NOT NULL THEN 1 ELSE 0 END),
-  sum(CASE WHEN first_boot <> last_boot THEN 1 ELSE 0 END)
-FROM (SELECT who, min(boot) AS first_boot, max(boot) AS last_boot FROM ({mine}) told GROUP BY who) each_one
-LEFT JOIN ended d ON d.who = each_one.who"""
+GROUP BY 1, 2, 3, 4"""
 
 # The last thing that is told of a run before its end, or at all where it has none.
 _STOPS: Final = """
@@ -191,27 +187,24 @@ def patterns(relations: Relations, options: PatternOptions) -> Report[Row]:
     marks = ", ".join(f"$bad_{number}" for number in range(len(bad)))
     mine = _MINE[options.per]
     ended = _ENDED.format(ends=mine.format(columns=_OUTCOME, relation="all_events", which=_ENDS))
-    boots = mine.format(columns="coalesce(e.boot, 0) AS boot", relation="lead_events", which=which)
-    ((number, ended_badly, ended_at_all, several),) = relations.query(
-        _WHOLE.format(ended=ended, mine=boots, bad=marks), given
-    )
-    names = [f"l{place}" for place in range(2, options.length + 1)]
-    labels = f"""{_label(options.by)} AS label, e.time_ns AS time_ns, coalesce(e.boot, 0) AS boot,
+    labels = _LABELS.format(label=_label(options.by), which=which)
+    columns = f"""{_label(options.by)} AS label, e.time_ns AS time_ns, coalesce(e.boot, 0) AS boot,
     coalesce(e.sequence, 0) AS sequence"""
-    found = relations.query(
-        _GRAMS.format(
+    alike = relations.query(
+        _TOLD_ALIKE.format(
             ended=ended,
-            mine=mine.format(columns=labels, relation="lead_events", which=which),
+            labels=labels,
+            mine=mine.format(columns=columns, relation="lead_events", which=which),
             bad=marks,
-            columns="".join(f", lead(label, {place - 1}) OVER w AS l{place}" for place in range(2, options.length + 1)),
-            names="".join(f", {one}" for one in names),
-            last=names[-1],
         ),
         given,
     )
-    grams = [(tuple(row[: options.length]), *row[options.length :]) for row in found]
+    names = [str(label) for (label,) in relations.query(f"{labels} ORDER BY label")]
+    grams = _grams(alike, names, options.length)
+    number = sum(row[4] for row in alike)
+    several, ended_at_all, ended_badly = (sum(row[4] for row in alike if row[which]) for which in (1, 2, 3))
     plural = f"{options.per}s"
-    sequences = _sequences(grams, number, ended_badly or 0, ended_at_all or 0, plural)
+    sequences = _sequences(grams, number, ended_badly, ended_at_all, plural)
     stops = _stops(relations, options.since_ns)
     conversion = _conversion(relations, options)
     rows: list[Row] = []
@@ -224,12 +217,12 @@ def patterns(relations: Relations, options: PatternOptions) -> Report[Row]:
         notes.append(
             f"{several} {plural} have events of several processes: their order is that of these processes' clocks"
         )
-    if (ended_at_all or 0) < number:
-        notes.append(f"{number - (ended_at_all or 0)} {plural} have not ended, and are in no share of bad ends")
+    if ended_at_all < number:
+        notes.append(f"{number - ended_at_all} {plural} have not ended, and are in no share of bad ends")
     return Report(
         PATTERNS.name,
         Window(options.since_ns, options.until_ns),
-        Sample({plural: number, "ended": ended_at_all or 0, "ended_badly": ended_badly or 0}),
+        Sample({plural: number, "ended": ended_at_all, "ended_badly": ended_badly}),
         tuple(rows),
         tuple(notes),
     )
@@ -274,6 +267,27 @@ def find_common_event_patterns(
     ]
     told.sort(key=lambda one: (-one[2], one[0]))
     return tuple(_sequences(told, number, ended_badly, ended, "traces"))
+
+
+def _grams(
+    alike: Iterable[tuple[str, int, int, int, int]], names: Sequence[str], length: int
+) -> list[tuple[tuple[str, ...], int, int, int, int]]:
+    """Each sequence of that length: how often it is told, of how many, of how many of them that ended badly, and at all."""
+    found: dict[tuple[str, ...], list[int]] = {}
+    for told, _, known, badly, many in alike:
+        numbers = told.split(" ")
+        for gram, times in Counter(zip(*(numbers[at:] for at in range(length)), strict=False)).items():
+            sums = found.setdefault(gram, [0, 0, 0, 0])
+            sums[0] += times * many
+            sums[1] += many
+            sums[2] += badly * many
+            sums[3] += known * many
+    grams = [
+        (tuple(names[int(one) - 1] for one in gram), times, having, badly, known)
+        for gram, (times, having, badly, known) in found.items()
+    ]
+    grams.sort(key=lambda one: (-one[2], one[0]))
+    return grams
 
 
 def _bad(options: PatternOptions) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from leadtrace.analysis.rhythm import periodic
 from leadtrace.query.printable import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from leadtrace.store.relations.interface import Relations
 
@@ -43,7 +43,7 @@ calls AS (
     WHERE e.name IN ('enhancement.success', 'enhancement.failed', 'enhancement.cancelled', 'delivery.accepted',
       'delivery.rejected', 'delivery.pending', 'delivery.failed', 'delivery.unconfirmed', 'delivery.cancelled')
   ) each_end
-  WHERE named <> ''
+  WHERE {among}
   GROUP BY sort, named, tenant, call
 ),
 judged AS (
@@ -56,6 +56,7 @@ judged AS (
       ELSE 'answered' END AS ended
   FROM calls
 )"""
+_NAMED: Final = "named <> ''"
 _PARTNERS: Final = """
 WITH {calls},
 timed AS (
@@ -89,7 +90,7 @@ ORDER BY sort DESC, named, count(*) DESC, category, subcategory, cause"""
 _TRIES: Final = """
 tries AS (
   SELECT parent_span_id, kind, http_status, error_subcategory, error_cause, time_ns
-  FROM lead_events WHERE name IN ('api.call.succeeded', 'api.call.failed') AND parent_span_id <> ''
+  FROM lead_events WHERE name IN ('api.call.succeeded', 'api.call.failed') AND parent_span_id <> ''{among}
 ),
 homes AS (
   SELECT span_id, max(buyer) AS buyer,
@@ -110,17 +111,27 @@ _TRIED: Final = """
 WITH {tries}
 SELECT sort, named, count(*), sum(CASE WHEN kind = 'attempt_failure' THEN 1 ELSE 0 END)
 FROM placed WHERE named <> '' GROUP BY sort, named"""
+# Who refuses at all is looked for first, in what few columns say: most partners never do, and their calls need no counting.
+_TRIES_REFUSED: Final = """
+WITH {tries}
+SELECT sort, named, refused, time_ns - time_ns % 900000000000, count(*)
+FROM placed WHERE refused <> '' AND named <> '' GROUP BY 1, 2, 3, 4"""
+_OF_REFUSED: Final = """
+    AND (http_status IN (401, 403, 429) OR error_cause = 'rate_limit' OR error_subcategory = 'authentication')"""
+_REFUSING: Final = """
+SELECT DISTINCT CASE WHEN enhancement_service <> '' THEN enhancement_service WHEN enhancement_name <> '' THEN enhancement_name
+  ELSE buyer END
+FROM lead_events
+WHERE name IN ('enhancement.failed', 'delivery.failed', 'delivery.unconfirmed')
+  AND (failure_subcategory = 'authentication' OR error_subcategory = 'authentication')"""
 _REFUSED: Final = """
-WITH {calls}, {tries}
+WITH {calls}
 SELECT 'call', sort, named, '', time_ns - time_ns % 900000000000, count(*)
 FROM judged WHERE ended <> 'cached' GROUP BY 1, 2, 3, 4, 5
 UNION ALL
 SELECT 'end', sort, named, CASE WHEN cause = 'rate_limit' THEN 'limit' ELSE 'credential' END,
   time_ns - time_ns % 900000000000, count(*)
-FROM judged WHERE ended IN ('down', 'own_fault') AND subcategory = 'authentication' GROUP BY 1, 2, 3, 4, 5
-UNION ALL
-SELECT 'try', sort, named, refused, time_ns - time_ns % 900000000000, count(*)
-FROM placed WHERE refused <> '' AND named <> '' GROUP BY 1, 2, 3, 4, 5"""
+FROM judged WHERE ended IN ('down', 'own_fault') AND subcategory = 'authentication' GROUP BY 1, 2, 3, 4, 5"""
 
 _CIRCUITS: Final = """
 SELECT circuit_name, service || '/' || host || '/' || instance, name, time_ns
@@ -234,14 +245,17 @@ def reliability(relations: Relations, options: ReliabilityOptions) -> Report[Row
     """Judge the window's calls by service and buyer. What is about to end is looked for in all that came before, too."""
     sorts = ("service", "buyer") if options.of == "all" else (options.of,)
     tried = {
-        (sort, name): (number, failed) for sort, name, number, failed in relations.query(_TRIED.format(tries=_TRIES))
+        (sort, name): (number, failed)
+        for sort, name, number, failed in relations.query(_TRIED.format(tries=_TRIES.format(among="")))
     }
     partners = [
         _partner(row, *tried.get((row[0], row[1]), (0, 0)))
-        for row in relations.query(_PARTNERS.format(calls=_CALLS))
+        for row in relations.query(_PARTNERS.format(calls=_CALLS.format(among=_NAMED)))
         if row[0] in sorts
     ]
-    failing = _failing([row for row in relations.query(_FAILING.format(calls=_CALLS)) if row[0] in sorts])
+    failing = _failing(
+        [row for row in relations.query(_FAILING.format(calls=_CALLS.format(among=_NAMED))) if row[0] in sorts]
+    )
     circuits = _circuits(relations, options) if options.of != "buyer" else []
     ending = [one for one in _ending(relations, options) if one.sort in sorts]
     rows: list[Row] = []
@@ -389,7 +403,10 @@ def _ending(relations: Relations, options: ReliabilityOptions) -> list[Ending]:
     before = relations.within(0, options.until_ns) if options.since_ns else relations
     calls: dict[tuple[Sort, str], Counter[int]] = defaultdict(Counter)
     refused: dict[tuple[Sort, str, str], dict[str, Counter[int]]] = defaultdict(lambda: defaultdict(Counter))
-    for told, sort, name, what, piece, number in before.query(_REFUSED.format(calls=_CALLS, tries=_TRIES)):
+    for sort, name, what, piece, number in before.query(_TRIES_REFUSED.format(tries=_TRIES.format(among=_OF_REFUSED))):
+        refused[sort, name, what]["try"][piece] += number
+    refusing = {name for (name,) in before.query(_REFUSING)} | {name for _, name, _ in refused}
+    for told, sort, name, what, piece, number in _calls_of(before, sorted(refusing - {""})):
         if told == "call":
             calls[sort, name][piece] += number
         else:
@@ -417,6 +434,15 @@ def _ending(relations: Relations, options: ReliabilityOptions) -> list[Ending]:
                 )
             )
     return found
+
+
+def _calls_of(before: Relations, names: Sequence[str]) -> Sequence[tuple[Any, ...]]:
+    """The calls of these services and buyers in pieces of time, and those that were refused."""
+    if not names:
+        return ()
+    given: dict[str, str | int | float | None] = {f"named_{at}": name for at, name in enumerate(names)}
+    among = f"named IN ({', '.join(f'${one}' for one in given)})"
+    return before.query(_REFUSED.format(calls=_CALLS.format(among=among)), given)
 
 
 def _signs(

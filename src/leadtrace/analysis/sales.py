@@ -37,7 +37,7 @@ touched AS (
 ),
 earlier AS (
   SELECT DISTINCT e.tenant AS tenant, CASE WHEN e.lead_id <> '' THEN e.lead_id ELSE coalesce(r.lead_id, '') END AS lead_id,
-    {_KEY} AS delivery
+    'id ' || e.delivery_id AS delivery
   FROM all_events e
   LEFT JOIN lead_runs r ON r.run_id = e.run_id AND r.tenant = e.tenant AND e.lead_id = ''
   WHERE e.name IN ({_NAMES}) AND e.time_ns < $since AND e.delivery_id <> ''
