@@ -505,7 +505,10 @@ class JournalSink:
             return False
         frame = writing.frame(Type.REFUSED, body)
         try:
-            writing.write(frame)
+            if self._closing:  # the last chance to say what became of those numbers: nothing else wants the room any more
+                self.folder.with_reserve(lambda: writing.write(frame))
+            else:
+                writing.write(frame)
         except OSError:
             return False
         else:
