@@ -505,7 +505,9 @@ class JournalSink:
             return False
         frame = writing.frame(Type.REFUSED, body)
         try:
-            if self._closing:  # the last chance to say what became of those numbers: nothing else wants the room any more
+            if (
+                self._closing
+            ):  # the last chance to say what became of those numbers: nothing else wants the room any more
                 self.folder.with_reserve(lambda: writing.write(frame))
             else:
                 writing.write(frame)
