@@ -57,6 +57,10 @@ def test_runs_are_read_from_beside_the_files_and_without_them_worked_out_alike(
     with store.relations(Slice()) as relations:
         asked = "SELECT run_id, flow_name, ends FROM lead_runs ORDER BY run_id"
         assert relations.query(asked) == [("r0", "intake", 1), ("r1", "intake", 1), ("r2", "intake", 0)]
+        often = "SELECT a.{0} FROM lead_runs a JOIN lead_runs b ON b.run_id = a.run_id JOIN lead_runs c ON c.run_id = b.run_id"
+        assert sorted(relations.query(often.format("flow_name"))) == [("intake",)] * 3
+        assert sorted(relations.query(often.format("ends"))) == [(0,), (1,), (1,)]
+        assert relations.query(asked)[2] == ("r2", "intake", 0)
     for one in beside:
         one.unlink()
         alike(store.path, [Slice()])

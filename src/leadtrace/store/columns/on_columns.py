@@ -65,6 +65,9 @@ class ColumnEngine:
         """Which columns of the attributes the rest has, by relation."""
         self._runs = ""
         """SQL of all runs, once it was needed."""
+        self._run_columns: frozenset[str] = frozenset()
+        """Which of their columns lie in a table."""
+        self._runs_in = ""
         for relation, name in _NAMES.items():
             arrivals = sorted(state.changed.get(relation, ()))
             self._duck.execute(f"CREATE TABLE changed_{name} (arrival BIGINT)")
@@ -110,8 +113,8 @@ class ColumnEngine:
             if have is None or not needed <= have:
                 self._lay_out_rest(relation, needed | (have or frozenset()))
                 fresh = True
-        if "lead_runs" in found.relations and not self._runs:
-            self._runs, fresh = self._lay_out_runs(), True
+        if "lead_runs" in found.relations:
+            fresh = self._lay_out_runs(found.among(RUN_COLUMNS) | {"run_id", "tenant"}, sql.count("lead_runs")) or fresh
         if fresh or part != self._part:
             self._make_views(part)
             self._part = part
@@ -135,7 +138,18 @@ class ColumnEngine:
         covered = [one for one in changed if not any(first <= one <= last for first, last in gaps)]
         yield from self._taker.these(relation, covered, facts)
 
-    def _lay_out_runs(self) -> str:
+    def _lay_out_runs(self, columns: frozenset[str], times: int) -> bool:
+        """Whether runs lie elsewhere than before: in the files, or for a query that goes through them often in a table."""
+        self._runs = self._runs or self._find_runs()
+        if times >= _OFTEN and not columns <= self._run_columns:
+            self._run_columns |= columns
+            listed = ", ".join(one for one in RUN_COLUMNS if one in self._run_columns)
+            self._duck.execute(f"CREATE OR REPLACE TEMP TABLE all_runs AS SELECT {listed} FROM ({self._runs})")  # noqa: S608 - as above
+            self._runs_in = ""
+        before, self._runs_in = self._runs_in, "all_runs" if columns <= self._run_columns else f"({self._runs})"
+        return before != self._runs_in
+
+    def _find_runs(self) -> str:
         """Tables of the runs that no file has ready, and of those with parts in several; gives the SQL of all runs."""
         ready, others = [], []
         for one in self._state.of(EVENTS):
@@ -181,7 +195,7 @@ class ColumnEngine:
             where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
             self._view(f"lead_{name}", f"SELECT * FROM ({self._union(relation, within)}){where}")  # noqa: S608 - as above
         if self._runs:
-            self._view("lead_runs", f"SELECT * FROM ({self._runs}){among}")  # noqa: S608 - as above
+            self._view("lead_runs", f"SELECT * FROM {self._runs_in}{among}")  # noqa: S608 - as above
         if len(self._facts) == len(_NAMES):
             self._view("lead_shared", _SHARED)
 
@@ -202,6 +216,8 @@ class ColumnEngine:
         return [(name, kind) for name, kind in columns_of(relation) if name not in _FACTS or name in facts]
 
 
+_OFTEN: Final = 3
+"""So many times in one query, and runs are laid out in a table first: files are slow to read again."""
 _DUCK: Final = {"string": "VARCHAR", "int64": "BIGINT", "double": "DOUBLE"}
 _SHARED: Final = """
 SELECT DISTINCT arrival, lead_id, tenant FROM (

@@ -10,9 +10,12 @@ import importlib.resources
 import re
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from leadtrace.store.relations.facts import FACTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Named", "named", "read_view"]
 
@@ -30,6 +33,13 @@ class Named:
 
     relations: frozenset[str]
     facts: frozenset[str]
+    words: frozenset[str]
+    """All words of the text, in lower case."""
+    every_column: bool
+
+    def among(self, columns: Sequence[str]) -> frozenset[str]:
+        """Those of these columns that it names."""
+        return frozenset(columns) if self.every_column else self.words & frozenset(columns)
 
     @property
     def events(self) -> bool:
@@ -51,9 +61,10 @@ def read_view(name: str) -> str:
 def named(sql: str) -> Named:
     """What the text names."""
     words = set(_WORD.findall(sql.lower()))
-    facts = set(_FACTS) if _EVERY_COLUMN.search(sql) else words & _FACTS
+    every = _EVERY_COLUMN.search(sql) is not None
+    facts = set(_FACTS) if every else words & _FACTS
     relations = words & (_EVENTS | _SPANS | _DERIVED)
     if "lead_runs" in relations:
         facts |= set(_WORD.findall(read_view("lead_runs").lower())) & _FACTS
         relations.add("all_events")
-    return Named(frozenset(relations), frozenset(facts))
+    return Named(frozenset(relations), frozenset(facts), frozenset(words), every)
