@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from leadtrace.store.interface import Found, Source
 
 SECOND = 1_000_000_000
-START = (int(time.time()) - 3_600) * SECOND
+START = (int(time.time()) - 1_800) * SECOND
 SERVICE = "contract"
 
 

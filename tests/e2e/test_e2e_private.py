@@ -90,7 +90,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
         running = [*_start(folder, wire.url, "sent"), *_start(folder, "http://127.0.0.1:9", "waiting")]
         assert [one.wait(200) for one in running] == [0] * 4
         wire.close()
-        store = {one.name: one.read_bytes() for one in folder.glob("store.db*")}
+        of_the_store = [*folder.glob("store.db*"), *folder.glob("store.db*/**/*")]
+        store = {str(one.relative_to(folder)): one.read_bytes() for one in of_the_store if one.is_file()}
     journals = [one for name in ("sent", "waiting") for one in (folder / name).rglob("*") if one.is_file()]
     found = {
         "wire": b"\0".join(wire.seen),
