@@ -42,6 +42,7 @@ servers: ## Build the real Collector and Jaeger (minutes the first time, then re
 	@scripts/real-servers.sh
 
 e2e: install servers ## The example through the real Collector, Jaeger and server
+	@$(RUN) pytest -n $(JOBS) --dist loadfile -m slow
 	@$(RUN) pytest tests/e2e
 
 pythons: ## The tests on each Python that is given: make pythons PYTHONS='python3.12 python3.13'

@@ -44,6 +44,8 @@ from leadtrace.store.columns.upkeep import Upkeep
 from leadtrace.store.embedded import EmbeddedStore
 from leadtrace.store.relations.interface import Slice
 
+pytestmark = pytest.mark.slow
+
 SECOND_WEEK = "2026-10-07"
 
 

@@ -16,6 +16,8 @@ from leadtrace.cli import main
 from leadtrace.cli.erasing.elsewhere import asked_of_others
 from leadtrace.demo import environment, serving
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = Path(__file__).parents[2] / "docs" / "schemas" / "output-erase.schema.json"
 ANN, BOB, PHONE = "lead_ann_7K9mHpQR", "lead_bob_3x2B5N8j", "+1 415 555 0100"
 

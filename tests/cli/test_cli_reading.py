@@ -258,7 +258,13 @@ def _process(*arguments: object, **more: object) -> subprocess.Popen[str]:
         "from leadtrace.cli import main; main(prog_name='leadtrace')",
         *map(str, arguments),
     ]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+
+    def interruptible() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # where the tests run as a shell's background job, it is ignored
+
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible, **more
+    )
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:

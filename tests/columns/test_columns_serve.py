@@ -15,6 +15,8 @@ from leadtrace.store.embedded import EmbeddedStore
 from leadtrace.store.interface import EventFilter
 from leadtrace.store.relations.interface import Slice
 
+pytestmark = pytest.mark.slow
+
 
 class Quick(Keeping):
     look_s = 0.02

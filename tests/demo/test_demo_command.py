@@ -14,6 +14,8 @@ import pytest
 
 from leadtrace import demo
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "import sys; from leadtrace.cli import main; sys.exit(main())"]
 

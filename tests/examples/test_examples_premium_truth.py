@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from leadtrace.otlp.records import EventRecord
     from leadtrace.reading import Reader
 
+pytestmark = pytest.mark.slow
+
 LEADS = 150
 SERVICES = {"TrueCaller ID": "POST /v2/lookup", "ID Verify Pro": "POST /verify", "PropertyIQ": "GET /property"}
 
