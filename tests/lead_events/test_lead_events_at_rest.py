@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
 import stat
-import zlib
 from pathlib import Path
 
 import pytest
@@ -23,12 +23,12 @@ SCHEMA = {"type": "object", "required": ["zip"], "properties": {"zip": {"minLeng
 
 def everything_that_can_happen(leads) -> None:
     """Of the example's leads: sent, failed, refused, malformed, waiting, in somebody's hands; reasons quote the payload."""
-    payloads = {one["id"]: one for one in leads}
+    turns = itertools.cycle(range(4))
 
     @lt.sender("meta")
-    def meta(payload, event):
+    def meta(payload):
         quoted = f"{payload['first_name']} {payload['last_name']} <{payload['email']}> {payload['phone']}"
-        match zlib.crc32(event.id.encode()) % 4:
+        match next(turns):
             case 0:
                 raise ConnectionResetError(f"reset while sending {quoted}")
             case 1:
@@ -48,7 +48,7 @@ def everything_that_can_happen(leads) -> None:
     lt.lead_event(f"email={leads[0]['email']}&phone={leads[0]['phone']}", destination="meta", lead_id="l")
     # An id that is contact data is the one thing that is caught where ids are spared.
     lt.lead_event(leads[0], destination="meta", lead_id=leads[0]["email"])
-    lt.send_waiting(limit=len(payloads) * 2 // 3)
+    lt.send_waiting(limit=len(leads) * 2 // 3)
 
 
 def test_no_byte_on_the_disk_tells_who_it_is_about(process):
