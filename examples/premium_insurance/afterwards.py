@@ -66,7 +66,7 @@ async def collect_decisions(outcomes: list[Outcome], partners: Partners) -> list
 
 
 async def collect_returns(outcomes: list[Outcome], partners: Partners) -> list[Later]:
-    """Take back what buyers return: the lead's revenue shrinks, weeks after its flow ended."""
+    """Take back what buyers return: the lead's net revenue shrinks, weeks after its flow ended."""
     sold_to = {reply.buyer for outcome in outcomes for reply in outcome.replies}
     returned = []
     for buyer in partners.buyers:

@@ -53,7 +53,7 @@ class Summary:
     returned: int
     bought_for: str
     """What we paid for the leads themselves."""
-    revenue: str
+    net_revenue: str
     """Of all that was accepted, at once or later, less what was returned."""
     companies: dict[str, Theirs]
     worth_a_look: dict[str, str]
@@ -67,7 +67,7 @@ class Summary:
         if self.quarantined:
             lines.append(f"{len(self.quarantined)} lines kept aside")
         lines.append(f"pending deliveries decided: {_counts(self.decided) or 'none'}; leads returned: {self.returned}")
-        lines.append(f"revenue ${self.revenue}, leads bought for ${self.bought_for}")
+        lines.append(f"net revenue ${self.net_revenue}, leads bought for ${self.bought_for}")
         width = max(map(len, self.companies))
         for name, book in self.companies.items():
             said = _counts(book.answers) or "cannot be reached"
@@ -88,8 +88,8 @@ def summarise(
         for reply in outcome.replies:
             deliveries[reply.buyer][reply.status] += 1
     sign = {"accepted": 1, "rejected": 0, "returned": -1}
-    revenue = sum((outcome.revenue for outcome in outcomes), Decimal(0))
-    revenue += sum((one.price * sign[one.said] for one in later), Decimal(0))
+    net_revenue = sum((outcome.revenue for outcome in outcomes), Decimal(0))
+    net_revenue += sum((one.price * sign[one.said] for one in later), Decimal(0))
     everybody = [partners.truecaller, partners.id_verify, partners.property_iq, *partners.buyers]
     return Summary(
         leads=len(outcomes),
@@ -100,7 +100,7 @@ def summarise(
         decided=_sorted(Counter(one.said for one in later if one.said != "returned")),
         returned=sum(one.said == "returned" for one in later),
         bought_for=str(sum((outcome.paid for outcome in outcomes), Decimal(0))),
-        revenue=str(revenue),
+        net_revenue=str(net_revenue),
         companies={name: _sums(company) for name, company in companies.items()},
         worth_a_look=_worth_a_look(outcomes, later, companies),
     )

@@ -43,7 +43,7 @@ def test_each_lead_event_counts_once_by_what_became_of_it() -> None:
     assert (row.lead_events, row.received, row.saved) == (40, 40, 36)
     assert (row.sent.numerator, row.sent.denominator, row.malformed.numerator) == (30, 39, 1)
     assert (row.waiting, row.not_saved) == (5, 4)
-    assert (row.failed_attempts, row.with_failed_attempts, row.resends) == (4, 2, 1)
+    assert (row.failed_tries, row.with_failed_tries, row.resends) == (4, 2, 1)
     assert [(one.field, one.reason, one.lead_events) for one in found.of(Malformed)] == [("type", "no such type", 1)]
     assert found.notes == (
         "4 lead events were received and nothing more is told of them: look for them",
@@ -119,7 +119,7 @@ def test_order_duplicates_and_clocks_change_nothing(stations: list[tuple[int, st
     assert sum(row.sent.numerator for row in rows) == sum(
         "sent" in one and "quarantined" not in one for one in each.values()
     )
-    assert sum(row.failed_attempts for row in rows) == sum(one["failed"] for one in each.values())
+    assert sum(row.failed_tries for row in rows) == sum(one["failed"] for one in each.values())
     assert sum(row.waiting for row in rows) == sum(
         "saved" in one and not {"sent", "quarantined"} & set(one) for one in each.values()
     )

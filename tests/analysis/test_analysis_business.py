@@ -45,6 +45,26 @@ def test_the_sums_are_those_counted_while_the_traffic_was_made_up(reader: Reader
     assert found["USD"].margin_per_lead == pytest.approx(found["USD"].margin / truth.leads, abs=D("0.000001"))
 
 
+def test_a_lead_s_timeline_has_the_same_revenue_returns_and_margin_as_the_report(
+    reader: Reader, traffic: Traffic
+) -> None:
+    given_back = [one.lead_id for one in traffic.events if one.name == "lead.returned"]
+    others = [one.lead_id for one in traffic.events if one.name == "delivery.accepted"][::25]
+    told = {(row.of, row.currency): row for row in reader.report("business", by="lead").of(Takings)}
+    assert given_back
+    for lead_id in {*given_back, *others}:
+        for money in reader.timeline(str(lead_id)).money:
+            row = told[str(lead_id), money.currency]
+            assert (row.revenue, row.returned, row.net_revenue, row.cost, row.margin) == (
+                money.revenue,
+                money.returned,
+                money.net_revenue,
+                money.cost,
+                money.margin,
+            )
+            assert row.net_revenue == row.revenue - row.returned
+
+
 def test_each_dimension_adds_up_and_is_what_pandas_says(reader: Reader, traffic: Traffic) -> None:
     frame = traffic.frame()
     runs = frame[frame["name"] == "flow.started"].set_index("leadtrace.run_id")

@@ -75,7 +75,7 @@ Performance example     1  USD       0.07      0.00    45.00   44.93       45.00
 
 · Worked out on all runs that ended in the window (1); 1 of these were completed.
 · Assumed: a word that began after another under the same caller had ended waited for it; a caller's own time between its calls \
-stays; outcomes and revenue stay as they were recorded.
+stays; outcomes and revenue stay as they were recorded, before returns.
 · cache Enhancement 1: 1 call would be answered from the cache, in 0 ms (because none from a cache is recorded), and cost \
 nothing, those that failed among them; 0 were already, 0 not.
 · cache Enhancement 2: 1 call would be answered from the cache, in 0 ms (because none from a cache is recorded), and cost \

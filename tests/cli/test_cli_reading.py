@@ -127,7 +127,9 @@ def test_lead_as_json_is_one_object_in_the_published_form(store: Path, schema) -
         (1, "event", "lead.state.changed", "unset"),
         (1, "event", "flow.completed", "unset"),
     ]
-    assert found["money"] == [{"currency": "USD", "cost": "0", "revenue": "45", "returned": "0", "margin": "45"}]
+    assert found["money"] == [
+        {"currency": "USD", "cost": "0", "revenue": "45", "returned": "0", "net_revenue": "45", "margin": "45"}
+    ]
     assert (found["state"], found["outcome"], found["complete"]) == ("sold", "delivered", True)
 
 

@@ -130,7 +130,7 @@ def test_pending_deliveries_are_closed_by_their_own_id(ran: Demo, events: dict[s
 def test_revenue_is_what_the_buyers_say_they_pay(ran: Demo, events: dict[str, list[EventRecord]]) -> None:
     told = money(events["delivery.accepted"], "delivery.revenue")
     back = money(events["lead.returned"], "lead.return.amount")
-    assert told - back == Decimal(ran.summary["revenue"])
+    assert told - back == Decimal(ran.summary["net_revenue"])
     if not any(book["unread"] for book in ran.summary["companies"].values()):
         assert told == sum(Decimal(book["paid"]) for book in ran.summary["companies"].values())
     assert len(events["lead.returned"]) == ran.summary["returned"] > 0
@@ -145,15 +145,15 @@ def test_cost_is_what_the_services_charge(ran: Demo, events: dict[str, list[Even
 
 
 def test_the_money_on_the_timelines_adds_up_to_the_books(ran: Demo, reader: Reader) -> None:
-    cost = revenue = Decimal(0)
+    cost = net_revenue = Decimal(0)
     for row in reader.leads():
         for one in reader.timeline(row.lead_id).as_json()["money"]:
             assert one["currency"] == "USD"
             cost += Decimal(one["cost"])
-            revenue += Decimal(one["revenue"])
+            net_revenue += Decimal(one["net_revenue"])
     billed = sum(Decimal(book["billed"]) for book in ran.summary["companies"].values())
     assert cost == billed + Decimal(ran.summary["bought_for"])
-    assert revenue == Decimal(ran.summary["revenue"])
+    assert net_revenue == Decimal(ran.summary["net_revenue"])
 
 
 def test_lines_that_are_no_leads_are_told_with_their_reason(ran: Demo, events: dict[str, list[EventRecord]]) -> None:

@@ -26,7 +26,7 @@ def test_a_delivery_that_succeeds_at_the_third_try_and_is_returned_weeks_later(f
         == """\
 Lead lead_A  delivered  state sold
 over 14 d, in lead-intake, lead-returns
-cost 0.02 USD, revenue 0.00 USD, margin -0.02 USD, returned 45.00 USD
+cost 0.02 USD, revenue 45.00 USD, returned 45.00 USD, net revenue 0.00 USD, margin -0.02 USD
 
        0 ms  Premium Insurance Flow v12 [lead-intake]   2.15 s  ✓ completed, delivered
        1 ms  ├─ state → received
@@ -320,8 +320,8 @@ def test_money_is_summed_exactly_per_currency_and_never_across(tape) -> None:
                 call.fields |= {"enhancement.cost": cost, "enhancement.currency": currency}
         process.open[-1].emit("lead.purchased", lead__price=1.15)
     assert [one.as_json() for one in tape.timeline().money] == [
-        {"currency": "EUR", "cost": "0.7", "revenue": "0", "returned": "0", "margin": "-0.7"},
-        {"currency": "USD", "cost": "1.45", "revenue": "0", "returned": "0", "margin": "-1.45"},
+        {"currency": "EUR", "cost": "0.7", "revenue": "0", "returned": "0", "net_revenue": "0", "margin": "-0.7"},
+        {"currency": "USD", "cost": "1.45", "revenue": "0", "returned": "0", "net_revenue": "0", "margin": "-1.45"},
     ]
 
 

@@ -119,7 +119,7 @@ def store(server: Recorded, **more: object) -> JaegerStore:
 STORY = """\
 Lead lead_A
 2026-11-21 22:26:40.000 UTC, over 1 min, in lead-intake, lead-returns
-cost 0.02 USD, revenue 0.00 USD, margin -0.02 USD, returned 45.00 USD
+cost 0.02 USD, revenue 45.00 USD, returned 45.00 USD, net revenue 0.00 USD, margin -0.02 USD
 
        0 ms  Premium Insurance Flow [lead-intake]   2.40 s
        0 ms  ├─ • flow.started

@@ -108,9 +108,9 @@ class LeadEvents(Row):
     """Saved, and neither sent nor malformed by now."""
     not_saved: int
     """Received, and nothing more is told of it: it may be lost."""
-    failed_attempts: int
+    failed_tries: int
     """Tries that the platform did not take; one lead event may have several."""
-    with_failed_attempts: int
+    with_failed_tries: int
     """Lead events that had such a try, whatever became of them."""
     resends: int
     """Sent although they had been sent before."""
@@ -194,4 +194,4 @@ def _row(at: int | None, named: dict[str, str], counts: list[Any], total: Counte
     )
 
 
-ADS: Final = Analysis("ads", ads, AdsOptions, (LeadEvents, Malformed), hidden=("with_failed_attempts",))
+ADS: Final = Analysis("ads", ads, AdsOptions, (LeadEvents, Malformed), hidden=("with_failed_tries",))

@@ -173,15 +173,17 @@ class Takings(Row):
     accepted: int
     """Deliveries accepted in that currency."""
     revenue: Decimal
-    """Before what was given back."""
+    """Before what was returned."""
     returns: int
     returned: Decimal
+    net_revenue: Decimal
+    """Revenue less what was returned."""
     cost: Decimal | None
     """Of enhancements and of the leads themselves."""
     lead_prices: Decimal | None
     """The part of the cost that was paid for the leads."""
     margin: Decimal | None
-    """Revenue less what was given back less cost."""
+    """Net revenue less cost."""
     margin_per_lead: Decimal | None
     """To a millionth."""
 
@@ -309,6 +311,7 @@ def _takings(row: tuple[Any, ...], leads: int, buyers: bool) -> Takings:
         from_micro(revenue),
         returns,
         from_micro(returned),
+        from_micro(revenue - returned),
         None if buyers else from_micro(cost + price),
         None if buyers else from_micro(price),
         None if buyers else from_micro(margin),

@@ -99,6 +99,7 @@ def _whole(facts: LeadFacts, timeline: Timeline) -> None:
     for money in timeline.money:
         facts.measure("money", "", f"cost in {money.currency}", float(money.cost))
         facts.measure("money", "", f"revenue in {money.currency}", float(money.revenue))
+        facts.measure("money", "", f"returned in {money.currency}", float(money.returned))
         facts.measure("money", "", f"margin in {money.currency}", float(money.margin))
 
 

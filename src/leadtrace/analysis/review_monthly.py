@@ -117,7 +117,7 @@ def system_optimization(part: Part, reviewed: Reviewed) -> Iterable[Row]:
 
 
 def cost_analysis(part: Part, reviewed: Reviewed) -> Iterable[Row]:
-    yield from takings(part, reviewed, ("revenue", "cost", "margin"))
+    yield from takings(part, reviewed)
     now, before = reviewed.both("roi", by="enhancement")
     yield from cost_bars(part, now, before)
     for by, title in (("source", "by source"), ("flow", "by flow"), ("buyer", "by buyer")):
@@ -135,13 +135,13 @@ def cost_analysis(part: Part, reviewed: Reviewed) -> Iterable[Row]:
                     f"{one.leads:,}",
                     priced(one.revenue, one.currency),
                     money_changed(reviewed, one.revenue, was.revenue if was else None),
-                    priced(one.cost, one.currency) if one.cost is not None else "",
                     priced(one.returned, one.currency) if one.returned else "",
+                    priced(one.cost, one.currency) if one.cost is not None else "",
                     priced(one.margin, one.currency) if one.margin is not None else "",
                 )
             )
         if lines:
-            heads = (by, "leads", "revenue", "change", "cost", "given back", "margin")
+            heads = (by, "leads", "revenue", "change", "returned", "cost", "margin")
             yield ReviewTable(part, f"money {title}", "business", heads, (1, 2, 3, 4, 5, 6), tuple(lines), "")
 
 

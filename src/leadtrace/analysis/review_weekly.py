@@ -19,7 +19,7 @@ from leadtrace.analysis.roi import Calls, Return
 from leadtrace.query.printable import duration, moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from leadtrace.analysis.model import Row
     from leadtrace.analysis.review_figures import Reviewed
@@ -39,6 +39,9 @@ __all__ = [
 
 SAMPLE: Final = 100
 """How many runs, or leads, are read whole where an analysis does that."""
+
+_OF_SALES: Final = ("revenue", "returned")
+"""Sums of what was sold; the others are of leads."""
 
 _ERRORS: Final = """
 SELECT time_ns - time_ns % 86400000000000 AS day, error_category, error_subcategory, count(*)
@@ -68,7 +71,7 @@ def glance(part: Part, reviewed: Reviewed) -> Iterable[Row]:
     yield mean(
         part, "mean duration of a flow", (now.mean_ms, now.timed), (before.mean_ms, before.timed), "flows ended", "down"
     )
-    yield from takings(part, reviewed, ("revenue", "cost", "margin"))
+    yield from takings(part, reviewed)
     yield reviewed.daily(part, "flows begun a day", "", lambda one: float(one.started))
     hours = reviewed.health.of(HealthHour)
     yield ReviewHours(part, "health by hour", tuple(one.hour_ns for one in hours), tuple(one.state for one in hours))
@@ -89,16 +92,16 @@ def glance(part: Part, reviewed: Reviewed) -> Iterable[Row]:
         yield ReviewTable(part, "times that were not healthy", "health", heads, (4,), lines, "")
 
 
-def takings(part: Part, reviewed: Reviewed, which: Sequence[str]) -> Iterable[Row]:
+def takings(part: Part, reviewed: Reviewed) -> Iterable[Row]:
     now, before = (
         {one.currency: one for one in report.of(Takings)} for report in reviewed.both("business", by="total")
     )
     for currency in sorted(now | before):
-        for name in which:
+        for name in ("revenue", "returned", "cost", "margin"):
             one, other = now.get(currency), before.get(currency)
             amount, usual = _amount(one, name), _amount(other, name)
             if not (amount[0] or usual[0]):
-                continue  # no cost in the currency of revenue, say
+                continue  # nothing was returned, or nothing costs in the currency of revenue
             yield money(
                 reviewed,
                 part,
@@ -106,8 +109,8 @@ def takings(part: Part, reviewed: Reviewed, which: Sequence[str]) -> Iterable[Ro
                 amount,
                 usual,
                 currency,
-                "deliveries accepted" if name == "revenue" else "leads",
-                "down" if name == "cost" else "up",
+                "deliveries accepted" if name in _OF_SALES else "leads",
+                "down" if name in ("returned", "cost") else "up",
             )
 
 
@@ -115,7 +118,7 @@ def _amount(one: Takings | None, name: str) -> tuple[Decimal, int]:
     if one is None:
         return Decimal(0), 0
     amount = getattr(one, name)
-    return (amount if amount is not None else Decimal(0)), (one.accepted if name == "revenue" else one.leads)
+    return (amount if amount is not None else Decimal(0)), (one.accepted if name in _OF_SALES else one.leads)
 
 
 def error_trends(part: Part, reviewed: Reviewed) -> Iterable[Row]:

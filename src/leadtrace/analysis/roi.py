@@ -167,7 +167,7 @@ class Return(Row):
     declared_net_roi_percent: Decimal | None
     """(Value less cost) ÷ cost, in percent."""
     measured_value: Decimal | None
-    """Revenue less returns that the matched leads with it had more than those without."""
+    """Net revenue that the matched leads with it had more than those without."""
     measured_low: Decimal | None
     """At 95 %, as `measured_high`."""
     measured_high: Decimal | None
@@ -183,8 +183,8 @@ class Measured(Row):
     enhancement: str
     currency: str
     measure: Literal["net_revenue", "acceptance", "price", "returns"]
-    """Per lead: revenue less what was given back; sold in that currency or not; the revenue of one that was sold; given
-    back or not, of those that were sold."""
+    """Per lead: net revenue; sold in that currency or not; the revenue of one that was sold; returned or not, of those
+    that were sold."""
     leads_with: int
     """Those that have their like without it, as `leads_without`."""
     leads_without: int

@@ -290,7 +290,7 @@ def _assumptions(met: _Met, changes: Sequence[Change], tally: Counter[tuple[str,
     told = [
         (
             "Assumed: a word that began after another under the same caller had ended waited for it; a caller's own time between "
-            "its calls stays; outcomes and revenue stay as they were recorded."
+            "its calls stays; outcomes and revenue stay as they were recorded, before returns."
         )
     ]
     for change in changes:

@@ -172,12 +172,16 @@ class Money:
     currency: str
     cost: Decimal = Decimal()
     revenue: Decimal = Decimal()
-    """Without what was returned."""
+    """Of accepted deliveries, before what was returned."""
     returned: Decimal = Decimal()
 
     @property
+    def net_revenue(self) -> Decimal:
+        return self.revenue - self.returned
+
+    @property
     def margin(self) -> Decimal:
-        return self.revenue - self.cost
+        return self.net_revenue - self.cost
 
     def as_json(self) -> dict[str, Json]:
         return {
@@ -185,6 +189,7 @@ class Money:
             "cost": decimal_text(self.cost),
             "revenue": decimal_text(self.revenue),
             "returned": decimal_text(self.returned),
+            "net_revenue": decimal_text(self.net_revenue),
             "margin": decimal_text(self.margin),
         }
 

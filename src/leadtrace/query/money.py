@@ -85,13 +85,12 @@ class Purse:
             self.returns[currency_of(said, name)] += found
 
     def contents(self) -> list[Money]:
-        """Per currency, revenue already without what was returned."""
         currencies = sorted({*self.costs, *self.revenues, *self.returns})
         return [
             Money(
                 one,
                 self.costs.get(one, Decimal()),
-                self.revenues.get(one, Decimal()) - self.returns.get(one, Decimal()),
+                self.revenues.get(one, Decimal()),
                 self.returns.get(one, Decimal()),
             )
             for one in currencies

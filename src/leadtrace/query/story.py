@@ -94,10 +94,11 @@ def _header(timeline: Timeline, width: int) -> Iterator[Line]:
         told: list[Fact] = [
             (f"cost {money(one.cost, one.currency)}", "money"),
             (f"revenue {money(one.revenue, one.currency)}", "money"),
-            (f"margin {money(one.margin, one.currency)}", "money"),
         ]
         if one.returned:
             told.append((f"returned {money(one.returned, one.currency)}", "no"))
+            told.append((f"net revenue {money(one.net_revenue, one.currency)}", "money"))
+        told.append((f"margin {money(one.margin, one.currency)}", "money"))
         yield from facts_lines([], told, width, separator=", ")
     for run in timeline.runs:
         yield from facts_lines([], list(_run(run)), width, separator=", ")
