@@ -176,6 +176,9 @@ def test_clocks_of_two_hosts_that_differ() -> None:
     (line,) = linted(lead(1, -500), lead(2, -3000), lead(3, 0))
     assert (line.rule, line.count, line.leads.numerator) == ("clock_skew", 2, 2)
     assert line.text == "the clock of buyer on host-buyer is about 3.00 s behind that of intake on host-intake"
+    (line,) = linted(lead(1, 500), lead(2, 3000), lead(3, 30))  # 30 ms: begins late, and within its caller
+    assert (line.rule, line.count, line.leads.numerator) == ("clock_skew", 2, 2)
+    assert line.text == "the clock of buyer on host-buyer is about 3.00 s ahead of that of intake on host-intake"
 
 
 def test_events_that_are_not_declared() -> None:
@@ -356,7 +359,7 @@ orphan_start  a beginning without an end, although its run is over or it is more
       lost began and has no end, and its run is over (flow.completed)
       leadtrace lead lead_A
 
-clock_skew  clocks of two hosts that differ, by calls that begin before their cause
+clock_skew  clocks of two hosts that differ, by calls that begin before their cause or after its end
   buyer on host-buyer and intake on host-intake [buyer]  1 time in 1 of 2 leads
       the clock of buyer on host-buyer is about 200 ms behind that of intake on host-intake
       leadtrace lead lead_A

@@ -96,7 +96,8 @@ _EACH_LEAD: Final = """each_lead AS (
 )"""
 
 # What a flow's end says, beside what was counted of its own run up to then. Runs that went on elsewhere are left out: their
-# flow could not know.
+# flow could not know. What another process told may only seem to have come after the end, by its clock: where all of the run
+# together is what its flow said, it is that.
 _SAID: Final = """
 WITH ends AS (
   SELECT e.tenant AS tenant, e.run_id AS run_id, {group} AS grp, e.currency AS currency, e.time_ns AS time_ns,
@@ -108,17 +109,24 @@ WITH ends AS (
     AND e.time_ns < $as_of AND r.handed_over = 0
     AND (e.said_revenue_micro IS NOT NULL OR e.said_cost_micro IS NOT NULL)
 ),
-counted AS (
-  SELECT d.tenant AS tenant, d.run_id AS run_id,
-    sum(CASE WHEN c.name = 'delivery.accepted' THEN coalesce(c.revenue_micro, 0) ELSE 0 END) AS revenue,
-    sum(CASE WHEN c.name = 'lead.purchased' THEN coalesce(c.price_micro, 0)
-      WHEN c.name <> 'delivery.accepted' THEN coalesce(c.cost_micro, 0) ELSE 0 END) AS cost
+amounts AS (
+  SELECT d.tenant AS tenant, d.run_id AS run_id, d.said_revenue AS said_revenue, d.said_cost AS said_cost,
+    CASE WHEN c.time_ns <= d.time_ns THEN 1 ELSE 0 END AS before_end,
+    CASE WHEN c.name = 'delivery.accepted' THEN coalesce(c.revenue_micro, 0) ELSE 0 END AS revenue,
+    CASE WHEN c.name = 'lead.purchased' THEN coalesce(c.price_micro, 0)
+      WHEN c.name <> 'delivery.accepted' THEN coalesce(c.cost_micro, 0) ELSE 0 END AS cost
   FROM all_events c
   JOIN ends d ON d.tenant = c.tenant AND d.run_id = c.run_id AND d.place = 1
   WHERE c.name IN ('delivery.accepted', 'enhancement.success', 'enhancement.failed', 'enhancement.cancelled',
       'lead.purchased')
-    AND c.time_ns <= d.time_ns AND c.currency = d.currency
-  GROUP BY d.tenant, d.run_id
+    AND c.currency = d.currency
+),
+counted AS (
+  SELECT tenant, run_id,
+    CASE WHEN sum(revenue) = max(said_revenue) THEN sum(revenue) ELSE sum(before_end * revenue) END AS revenue,
+    CASE WHEN sum(cost) = max(said_cost) THEN sum(cost) ELSE sum(before_end * cost) END AS cost
+  FROM amounts
+  GROUP BY tenant, run_id
 )
 SELECT grp, currency, count(*),
   sum(CASE WHEN differs <> 0 THEN 1 ELSE 0 END), sum(said_revenue), sum(revenue), sum(said_cost), sum(cost)

@@ -18,6 +18,7 @@ from leadtrace.analysis.groups import group_of
 from leadtrace.analysis.lead_facts import Key, LeadFacts, facts_of
 from leadtrace.analysis.model import Rate, Report, Row, Sample, Window
 from leadtrace.analysis.options import Options, option
+from leadtrace.analysis.passages import oddities
 from leadtrace.analysis.registry import Analysis
 from leadtrace.analysis.sampled import stories_of
 
@@ -125,6 +126,8 @@ def compare(relations: Relations, options: CompareOptions) -> Report[Row]:
     for name, group in zip("AB", groups, strict=True):
         if len(group.drawn.leads) < group.drawn.of:
             notes.append(f"{name}: {len(group.drawn.leads)} of {group.drawn.of} leads were looked at, drawn evenly.")
+    everyone = [*one, *other]
+    notes += oddities(sum(lead.unfinished for lead in everyone), sum(lead.shifted for lead in everyone), "leads")
     if options.limit:
         rows = [
             row

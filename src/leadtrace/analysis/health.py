@@ -257,7 +257,7 @@ def health_report(relations: Relations, options: HealthOptions) -> Report[Row]:
             }
         ),
         _limited(found, options.limit) if rows else (),
-        _notes(rows, usual_of, options),
+        _notes(rows, usual_of, sum(one.started - one.timed for one in total), options),
     )
 
 
@@ -351,7 +351,7 @@ def _limited(rows: list[Row], limit: int) -> tuple[Row, ...]:
 
 
 def _notes(
-    rows: Sequence[HealthHour], usual_of: Mapping[int, Sequence[int]], options: HealthOptions
+    rows: Sequence[HealthHour], usual_of: Mapping[int, Sequence[int]], open_ones: int, options: HealthOptions
 ) -> tuple[str, ...]:
     notes = [_ERRORS]
     few = sum(1 for one in rows if one.note.startswith("too few"))
@@ -360,6 +360,10 @@ def _notes(
     bare = sum(1 for one in rows if not usual_of[one.hour_ns])
     if bare:
         notes.append(f"{bare} of {len(rows)} hours have no baseline: there absolute limits alone decide")
+    if open_ones > 0:
+        notes.append(
+            f"{open_ones} more flows began than ended and said how long they took: they are in no mean duration"
+        )
     return tuple(notes)
 
 

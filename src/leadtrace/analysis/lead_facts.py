@@ -43,6 +43,10 @@ class LeadFacts:
     """The words that ran."""
     sequence: tuple[str, ...] = ()
     """The words of the lead's runs in the order of their begin, without tries and other software's spans."""
+    unfinished: bool = False
+    """Some word has no end."""
+    shifted: bool = False
+    """Some word was moved, because of a clock that is off."""
 
     def say(self, aspect: Aspect, subject: str, attribute: str, value: object) -> None:
         told = ("yes" if value else "no") if isinstance(value, bool) else str(value)
@@ -70,6 +74,8 @@ def facts_of(timeline: Timeline, found: Found | None = None) -> LeadFacts:
     told = [one for one in words if one.word not in ("attempt", "resume")]
     facts.sequence = tuple(one.name for one in told)
     facts.subjects = {one.name for one in words}
+    facts.unfinished = any(not one.finished for one in words)
+    facts.shifted = any(one.shifted_ns for one in words)
     _whole(facts, timeline)
     if found is not None:
         _processes(facts, found)

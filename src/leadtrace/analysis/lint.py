@@ -161,7 +161,7 @@ class Linter:
                 _at(one.service or "a process", hosts.get((one.trace_id, one.span_id), "")) for one in (entry, parent)
             )
             key = (pair[0], pair[1])
-            told = f"the clock of {key[0]} is about {duration(off)} behind that of {key[1]}"
+            told = f"the clock of {key[0]} is about {duration(abs(off))} {'behind' if off > 0 else 'ahead of'} that of {key[1]}"
             finding = Finding(
                 "clock_skew",
                 f"{key[0]} and {key[1]}",
@@ -170,7 +170,7 @@ class Linter:
                 entry.service,
                 entry.trace_id,
                 entry.span_id,
-                measure=off,
+                measure=abs(off),
             )
             self._skews.setdefault(key, _Line(finding)).add(finding, key not in seen)
             seen.add(key)

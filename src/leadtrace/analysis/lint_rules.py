@@ -32,7 +32,7 @@ RULES: Mapping[str, str] = {
     "orphan_end": "an end whose beginning is not recorded, although that of others of its process is",
     "step_id_two_meanings": "one enhancement.step_id under two names",
     "totals_differ": "sums and counts that do not add up",
-    "clock_skew": "clocks of two hosts that differ, by calls that begin before their cause",
+    "clock_skew": "clocks of two hosts that differ, by calls that begin before their cause or after its end",
     "undeclared_event": "an event that the catalogue does not have",
     "undeclared_field": "a field that its event does not have",
     "wrong_field": "a field of another type than declared, a value outside its list, or a required one that is missing",
@@ -421,10 +421,26 @@ _ON_A_TIMELINE: tuple[Callable[[_Story], Iterator[Finding]], ...] = (
 
 
 def skew_of(timeline: Timeline) -> Iterator[tuple[Entry, Entry, float]]:
-    """Each call that begins before its cause, its caller, and by how many milliseconds their clocks differ at least."""
+    """Each call that begins before its cause or after its end, its caller, and by how many milliseconds its clock is behind
+    the caller's at least; ahead where that is negative."""
     story = _Story(timeline, 0)
     for entry in story.spans:
-        off = number(entry.reader, "leadtrace.clock_skew_ms")
         parent = story.parents.get(id(entry))
-        if off is not None and parent is not None:
-            yield entry, parent, off
+        if parent is None:
+            continue
+        behind = number(entry.reader, "leadtrace.clock_skew_ms")
+        if behind is not None:
+            yield entry, parent, behind
+        elif (ahead := _begins_after_the_end_of(parent, entry)) is not None:
+            yield entry, parent, -ahead
+
+
+def _begins_after_the_end_of(parent: Entry, entry: Entry) -> float | None:
+    """By how many milliseconds a call into another service is to be moved so that it lies in the middle of its caller; None
+    where it may have begun so late: what goes on by itself, and what begins while its caller runs."""
+    if parent.service == entry.service or entry.word == "resume" or entry.kind == "consumer" or not entry.time_ns:
+        return None
+    inner, outer = entry.duration_ms, parent.duration_ms
+    if inner is None or outer is None or inner > outer or entry.time_ns <= parent.time_ns + outer * 1e6:
+        return None
+    return (entry.time_ns - parent.time_ns) / 1e6 - (outer - inner) / 2

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from leadtrace.otlp.records import Value
     from leadtrace.query.model import Entry, Run, Timeline
 
-__all__ = ["Passage", "Piece", "passages_of", "pieces_of"]
+__all__ = ["Passage", "Piece", "oddities", "passages_of", "pieces_of"]
 
 
 @dataclass(slots=True, eq=False)
@@ -160,6 +160,18 @@ def passages_of(timeline: Timeline) -> list[Passage]:
             )
         )
     return found
+
+
+def oddities(unfinished: int, shifted: int, of: str) -> list[str]:
+    """What to say where so many of these runs, or leads (`of`), have words without an end, or a clock that is off."""
+    notes = []
+    if unfinished:
+        notes.append(f"{unfinished} of these {of} have words without an end; their time counts as their caller's.")
+    if shifted:
+        notes.append(
+            f"In {shifted} of these {of} a clock is off; calls into other services were put in the middle of their caller."
+        )
+    return notes
 
 
 def _runs_at(above: Piece, piece: Piece) -> bool:

@@ -11,6 +11,7 @@ from leadtrace.analysis.health_state import LIMITS
 from leadtrace.analysis.improvable import tried
 from leadtrace.analysis.model import LEAST, Rate, Report, Row, Sample, Window
 from leadtrace.analysis.options import Options, option
+from leadtrace.analysis.passages import oddities
 from leadtrace.analysis.registry import Analysis
 from leadtrace.analysis.sampled import COMPLETED, SampledRuns, runs_drawn
 
@@ -457,12 +458,7 @@ def _looked_into(sampled: SampledRuns) -> tuple[list[PathPart], list[Improvable]
     notes = [
         f"Critical path and what would help are worked out on {sampled.text}; of those, {looked_at} were completed and whole."
     ]
-    if unfinished:
-        notes.append(f"{unfinished} of these runs have words without an end; their time counts as their caller's.")
-    if shifted:
-        notes.append(
-            f"In {shifted} of these runs a clock is off; calls into other services were put in the middle of their caller."
-        )
+    notes += oddities(unfinished, shifted, "runs")
     if any(one.runs > len(one.kept) for one in flows.values()):
         notes.append(f"What would help was tried on {_KEPT:,} runs of each flow version at most.")
     if sampled.unknown:

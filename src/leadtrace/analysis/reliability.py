@@ -133,6 +133,12 @@ SELECT 'end', sort, named, CASE WHEN cause = 'rate_limit' THEN 'limit' ELSE 'cre
   time_ns - time_ns % 900000000000, count(*)
 FROM judged WHERE ended IN ('down', 'own_fault') AND subcategory = 'authentication' GROUP BY 1, 2, 3, 4, 5"""
 
+# One for each call, bulk calls too. Pairing each with its end would take far longer than all the rest.
+_BEGUN: Final = """
+SELECT count(*)
+FROM lead_events
+WHERE name = $begin AND (enhancement_service <> '' OR enhancement_name <> '' OR buyer <> '')"""
+
 _CIRCUITS: Final = """
 SELECT circuit_name, service || '/' || host || '/' || instance, name, time_ns
 FROM all_events
@@ -264,6 +270,13 @@ def reliability(relations: Relations, options: ReliabilityOptions) -> Report[Row
         rows += sort[: options.limit] if options.limit else sort
         if options.limit and len(sort) > options.limit:
             notes.append(f"{len(sort) - options.limit} more rows of {sort[0].section}, left out by the limit")
+    for sort_of, begin in (("service", "enhancement.started"), ("buyer", "delivery.started")):
+        if sort_of in sorts:
+            ((begun,),) = relations.query(_BEGUN, {"begin": begin})
+            if (more := begun - sum(one.calls for one in partners if one.sort == sort_of)) > 0:
+                notes.append(
+                    f"{more} more calls of a {sort_of} began in the window than ended in it: they are in no figure"
+                )
     few = [one.name for one in partners if one.availability.value is None]
     if few:
         notes.append(f"too few calls for an availability (at least {LEAST} needed): {', '.join(sorted(few))}")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from leadtrace.analysis.intervals import difference_of_means, nearest_rank
 from leadtrace.analysis.model import LEAST, Rate, Report, Row, Sample, Window, major
 from leadtrace.analysis.options import Options, option
+from leadtrace.analysis.passages import oddities
 from leadtrace.analysis.recomputed import Cached, Change, InParallel, LeftOut, TimedOut, recompute
 from leadtrace.analysis.registry import Analysis
 from leadtrace.analysis.sampled import COMPLETED, runs_drawn
@@ -192,6 +193,8 @@ class _Met:
     )
     """What runs with and without its success earned, of names that are to be left out."""
     currencies: set[str] = field(default_factory=set)
+    unfinished: int = 0
+    shifted: int = 0
 
     @classmethod
     def of(cls, passages: Iterable[Passage], changes: Sequence[Change]) -> _Met:
@@ -200,6 +203,8 @@ class _Met:
         left_out = {one.name for one in changes if isinstance(one, LeftOut)}
         for passage in passages:
             met.runs += 1
+            met.unfinished += bool(passage.unfinished)
+            met.shifted += bool(passage.shifted)
             met.currencies.update(money.currency for money in passage.run.money)
             succeeded = set()
             for piece in passage.root.walk():
@@ -333,6 +338,7 @@ def _assumptions(met: _Met, changes: Sequence[Change], tally: Counter[tuple[str,
     overtaken = sorted(name for (what, name), _ in tally.items() if what == "overtaken")
     if overtaken:
         told.append(f"What would run in parallel no longer waits for {', '.join(overtaken)}, which lay between.")
+    told += oddities(met.unfinished, met.shifted, "runs")
     if 0 < met.runs < LEAST:
         told.append(f"Only {_several(met.runs, 'run')}: too few to promise anything of others.")
     return told
