@@ -240,6 +240,7 @@ def run_journaled(tmp_path):
                 "OTEL_SERVICE_NAME": "test",
                 **environ,
             },
+            stdin=subprocess.PIPE,  # a script that reads it waits until it is ended
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

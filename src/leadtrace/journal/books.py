@@ -22,16 +22,19 @@ from leadtrace.otlp.peek import uid_of
 from leadtrace.otlp.ranges import EMPTY, Ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from leadtrace.journal.cursor import Progress
     from leadtrace.journal.folder import Folder
+    from leadtrace.journal.segment import Head
 
 __all__ = [
     "Contents",
+    "Figures",
     "book_of",
     "close_books",
     "contents",
-    "erased_ranges",
+    "enter",
     "ledgers",
     "note_erased",
     "prune_books",
@@ -55,8 +58,17 @@ class Contents:
     refused_count: int = 0
     """Everything that found no room, spans too."""
     damaged: int = 0
-    first_ns: int = 0
-    last_ns: int = 0
+
+    def add(self, more: Contents) -> None:
+        """What lies in a further segment of the same process."""
+        self.logs += more.logs
+        self.traces += more.traces
+        for kind, count in more.kept.items():
+            self.kept[kind] = self.kept.get(kind, 0) + count
+        self.numbers |= more.numbers
+        self.refused |= more.refused
+        self.refused_count += more.refused_count
+        self.damaged += more.damaged
 
 
 def contents(reader: SegmentReader, *, whole: bool = False) -> Contents:
@@ -136,30 +148,69 @@ def _add(book: dict[str, Any], name: str, more: Ranges) -> None:
     book[name] = (Ranges.of(*book.get(name, ())) | more).as_json()
 
 
+@dataclass(slots=True)
+class Figures:
+    """What segments that go leave in the book of their process."""
+
+    head: Head
+    contents: Contents
+    merged: list[int]
+    """The numbers of those segments."""
+    last_sequence: int = 0
+    last_ns: int = 0
+    lanes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """By lane, what was acknowledged and what was set aside."""
+
+    @classmethod
+    def of(cls, reader: SegmentReader, progress: Mapping[str, Progress]) -> Figures:
+        """Those of one segment, with how far each lane has come in it."""
+        seal = reader.seal or {}
+        return cls(
+            reader.head,
+            contents(reader),
+            [reader.segment.number],
+            int(seal.get("last_sequence", 0)),
+            int(seal.get("last_ns", 0)),
+            {lane: (one.acknowledged, one.set_aside) for lane, one in progress.items()},
+        )
+
+    def add(self, more: Figures) -> None:
+        """Those of a later segment of the same process."""
+        self.contents.add(more.contents)
+        self.merged += more.merged
+        self.last_sequence = max(self.last_sequence, more.last_sequence)
+        self.last_ns = max(self.last_ns, more.last_ns)
+        for lane, (acknowledged, aside) in more.lanes.items():
+            before = self.lanes.get(lane, (0, 0))
+            self.lanes[lane] = (before[0] + acknowledged, before[1] + aside)
+
+
 def close_books(folder: Folder, segment: Segment, reader: SegmentReader, lanes: Iterable[str]) -> None:
     """Put the figures of a segment that goes into its process's book. The caller holds all its cursors."""
-    counted = contents(reader)
-    head, seal = reader.head, reader.seal or {}
-    progress = {lane: folder.progress(lane, segment) for lane in lanes}
+    enter(folder, segment.boot, Figures.of(reader, {lane: folder.progress(lane, segment) for lane in lanes}))
+
+
+def enter(folder: Folder, boot: str, told: Figures) -> None:
+    """Put figures into the book of that process; those of a segment that are there already are not put there twice."""
+    head, counted = told.head, told.contents
     with folder.alone("ledger"):
-        book = book_of(folder, segment.boot)
-        if segment.number in book["merged"]:
+        book = book_of(folder, boot)
+        if not set(told.merged).isdisjoint(book["merged"]):
             return
-        book["merged"].append(segment.number)
+        book["merged"] += told.merged
         book.update(pid=head.pid, host=head.host, service=head.service, started_ns=head.started_ns)
         book["first_sequence"] = min(book.get("first_sequence", head.first_sequence), head.first_sequence)
-        last = int(seal.get("last_sequence", 0))
-        book["last_sequence"] = max(book.get("last_sequence", 0), last, folder.last_noted(segment.boot))
-        book["ended_ns"] = max(book.get("ended_ns", 0), int(seal.get("last_ns", 0)))
+        book["last_sequence"] = max(book.get("last_sequence", 0), told.last_sequence, folder.last_noted(boot))
+        book["ended_ns"] = max(book.get("ended_ns", 0), told.last_ns)
         book["logs"] += counted.logs
         book["traces"] += counted.traces
         book["damaged"] = book.get("damaged", 0) + counted.damaged
         book["refused_count"] = book.get("refused_count", 0) + counted.refused_count
         by_lane = book.setdefault("lanes", {})
-        for lane, one in progress.items():
+        for lane, (acknowledged, aside) in told.lanes.items():
             sums = by_lane.setdefault(lane, {"acknowledged": 0, "set_aside": 0})
-            sums["acknowledged"] += one.acknowledged
-            sums["set_aside"] += one.set_aside
+            sums["acknowledged"] += acknowledged
+            sums["set_aside"] += aside
         _add(book, "acknowledged", counted.numbers)
         _add(book, "refused", counted.refused)
         _write_book(folder, book)
@@ -172,10 +223,6 @@ def note_erased(folder: Folder, boot: str, numbers: Ranges, spans: int = 0) -> N
         _add(book, "erased", numbers)
         book["erased_spans"] = book.get("erased_spans", 0) + spans
         _write_book(folder, book)
-
-
-def erased_ranges(folder: Folder, boot: str) -> Ranges:
-    return Ranges.of(*book_of(folder, boot).get("erased", ()))
 
 
 def prune_books(folder: Folder, now_s: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import zlib
@@ -65,10 +66,27 @@ def read_progress(folder: Path, segment: Segment) -> Progress:
 class Cursor:
     """The right to send one segment to one receiver, and how far that has come."""
 
-    def __init__(self, file: Locked) -> None:
-        """Use `of`."""
+    def __init__(self, file: Locked, progress: Progress) -> None:
+        """Use `of` or `made`."""
         self._file = file
-        self.progress = Progress.unpacked(os.pread(file.descriptor, _SIZE, 0))
+        self.progress = progress
+        self.saved = True
+        """Whether the file says what `progress` says, as far as the last `save` knows."""
+
+    @classmethod
+    def made(cls, folder: Path, segment: Segment, progress: Progress) -> Cursor:
+        """The cursor of a segment that nobody can see yet, with what is done of it already. Raises OSError."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = open_locked(folder / segment.stem, os.O_RDWR | os.O_CREAT)
+        if file is None:
+            raise OSError(errno.EAGAIN, "a new cursor is locked by another")
+        found = cls(file, progress)
+        try:
+            found.save()
+        except BaseException:
+            file.close()
+            raise
+        return found
 
     @classmethod
     def of(cls, folder: Path, segment: Segment) -> Cursor | None:
@@ -87,7 +105,7 @@ class Cursor:
                 path.unlink(missing_ok=True)
                 file.close()
                 return None
-            found = cls(file)
+            found = cls(file, Progress.unpacked(os.pread(file.descriptor, _SIZE, 0)))
             if not os.fstat(file.descriptor).st_size:
                 with contextlib.suppress(OSError):
                     found.save()  # its room on the disk, while there is some: later it is only overwritten
@@ -98,7 +116,9 @@ class Cursor:
 
     def save(self) -> None:
         """Write down how far it has come. Survives the process; where the machine dies, some is sent again."""
+        self.saved = False
         os.pwrite(self._file.descriptor, self.progress.packed().ljust(_SIZE), 0)
+        self.saved = True
 
     def close(self) -> None:
         self._file.close()

@@ -5,6 +5,10 @@
                       ├─ tending thread: fsync, new segments, room, requests, losses told
                       └─ lanes (`leadtrace.journal.lanes`): to the receivers
 
+A disk that takes nothing, because it fails, is read-only or was taken away, costs the promise and not the records: they go on in
+segments in memory (`leadtrace.journal.volatile`), with a warning, and onto the disk when it is back. On a full disk they are
+refused instead.
+
 `fsync=always`: on the disk when `append` returns, on an event loop when the receipt has been awaited; survives the death of
 the machine. `interval`: within 100 ms. `off`: when the system likes. All of them survive the death of the process.
 """
@@ -24,6 +28,7 @@ import weakref
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
+from leadtrace.errors import JournalError
 from leadtrace.journal.books import prune_books
 from leadtrace.journal.delivering import GaveUpError
 from leadtrace.journal.durability import Durability, Fsync, on_a_loop
@@ -35,6 +40,7 @@ from leadtrace.journal.losses import Statistics
 from leadtrace.journal.refusals import Refusals
 from leadtrace.journal.segment import NO_SIGNAL, Head
 from leadtrace.journal.tombstones import erased_among
+from leadtrace.journal.volatile import Volatile, VolatileWriting
 from leadtrace.journal.writing import Writing
 from leadtrace.otlp import identity
 from leadtrace.otlp.sink import Receipt, Signal
@@ -58,6 +64,11 @@ _SYNC_EVERY_S: Final = 0.1
 _TEND_EVERY_S: Final = 1.0
 _PRUNE_EVERY_S: Final = 3600.0
 _DOUBT_EVERY_S: Final = 60.0
+_STEADY_S: Final = 60.0
+"""A disk that fails again within it is tried less often, at last this seldom."""
+_REMIND_EVERY_S: Final = 60.0
+_OF_MEMORY: Final = 1 / 16
+"""How large a segment in memory becomes, of all that may be there: what is sent goes by segments."""
 _MOST_OPEN: Final = 10_000
 _MOST_SIGNALS: Final = 1_000
 EXIT_S: Final = 5.0
@@ -70,8 +81,8 @@ class JournalSink:
 
     `resource` is the encoded head that all records share, `service` its `service.name`; `transports` a transport for each
     destination by name, of which those in `optional` hold nothing back. `capacity_bytes` bounds the segments of all
-    processes in the folder and what was set aside together; `segment_bytes` is when a new segment is begun; `warn_age_s`
-    when waiting is told.
+    processes in the folder and what was set aside together, `memory_bytes` what is in memory while the disk fails;
+    `segment_bytes` is when a new segment is begun; `warn_age_s` when waiting is told.
     """
 
     def __init__(
@@ -84,6 +95,7 @@ class JournalSink:
         fsync: Fsync = "interval",
         optional: frozenset[str] = frozenset(),
         capacity_bytes: int = 1 << 30,
+        memory_bytes: int = 64 << 20,
         segment_bytes: int = 16 << 20,
         warn_age_s: float = 3600.0,
         interval_s: float = 0.2,
@@ -98,6 +110,7 @@ class JournalSink:
         self._service = service
         self._fsync = fsync
         self._capacity, self._segment_bytes, self._warn_age_s = capacity_bytes, segment_bytes, warn_age_s
+        self._memory_bytes = memory_bytes
         self._exit_s = exit_s
         self._lanes = [
             Lane(folder, name, kind, transport, service=service, interval_s=interval_s)
@@ -123,6 +136,11 @@ class JournalSink:
         self._first_sequence = 0
         self._full = False
         self._failed_open_at = 0.0
+        self._bound = self._capacity
+        self._volatile = Volatile(self.folder, self._required)
+        self._on_disk_since = -_STEADY_S
+        self._try_disk_at = self._try_disk_after_s = self._remind_at = 0.0
+        self._lost = {"logs": 0, "traces": 0}
         self._warned: set[str] = set()
         self._closing = self._closed = False
         self._wake: SimpleQueue[None] = SimpleQueue()
@@ -162,13 +180,20 @@ class JournalSink:
         with self._lock:
             if self._closed:
                 return self._refuse(signal, record, uid, "closed", kept, ends)
-            if self._others_bytes + self._own_bytes + size > self._capacity * share:
+            if self._others_bytes + self._own_bytes + size > self._bound * share:
                 self._full = True
                 return self._refuse(signal, record, uid, "full", kept, ends)
             try:
                 writing = self._writing or self._begin_segment()
                 before = writing.bytes
-                number = writing.number_of(signal) if signal is not None else 0
+                try:
+                    number = writing.number_of(signal) if signal is not None else 0
+                except OSError as why:
+                    if why.errno in NO_ROOM:
+                        raise
+                    writing = self._go_to_memory(writing, why)
+                    before = writing.bytes
+                    number = writing.number_of(signal) if signal is not None else 0
                 self._own_bytes += writing.bytes - before
             except OSError as why:
                 return self._refuse(signal, record, uid, _reason(why), kept, ends)
@@ -180,12 +205,18 @@ class JournalSink:
                 writing.write(frame)
             except OSError as why:
                 with self._lock:
-                    self._full = True
-                    return self._refuse(signal, record, uid, _reason(why), kept, ends)
+                    if why.errno in NO_ROOM:
+                        self._full = True
+                        return self._refuse(signal, record, uid, _reason(why), kept, ends)
+                    if not self._closed:
+                        self._go_to_memory(writing, why)
+                return self._write(signal, record, type_, uid, key, kept)
             with self._lock:
                 position = self._count(writing, signal, len(frame), type_, body, uid, key, kept)
             receipt = Receipt(uid, True, "", self._durability, position)
-            if self._fsync == "always":
+            if writing.volatile:
+                receipt = Receipt(uid, False, "in memory")
+            elif self._fsync == "always":
                 if on_a_loop():
                     self._durability.ask()
                 elif not self._durability.sync_now(writing, position, alone=not self._retiring):
@@ -218,6 +249,9 @@ class JournalSink:
         self._durability.written += 1
         if uid and uid[:16] == writing.segment.boot:
             self._last_sequence = max(self._last_sequence, int(uid[16:], 16))
+        if writing.volatile and isinstance(writing, VolatileWriting) and type_ is not Type.SPAN_BEGINS:
+            kind = kept or (signal.kind if signal is not None else "")
+            writing.by_kind[kind] = writing.by_kind.get(kind, 0) + 1
         if kept:
             writing.kept.add(kept)
         elif signal is not None and type_ is not Type.SPAN_BEGINS:
@@ -249,29 +283,36 @@ class JournalSink:
         return Receipt(uid, False, why)
 
     def _begin_segment(self) -> Writing:
-        """Open this process's first segment, or one after what it wrote to went away. The caller holds the lock."""
+        """Open this process's first segment; in memory where the disk fails. Raises OSError where it is full. The caller
+        holds the lock.
+        """
         now = time.monotonic()
         if now - self._failed_open_at < 0.5:
-            raise OSError(errno.EIO, "the journal cannot be written")
+            raise OSError(errno.ENOSPC, "no space left")
         try:
             writing = self._new_segment()
-        except OSError:
+        except OSError as why:
+            if why.errno not in NO_ROOM:
+                return self._go_to_memory(None, why)
             self._failed_open_at = now
             raise
         if self._writing is not None:  # a finalizer that ran amid this has begun one
             self._end_segment(writing, still_open=False)
             return self._writing
-        self._writing = writing
-        for lane in self._lanes:
-            lane.take(writing.segment)
+        self._put_in_place(writing)
         self._start_tending()
         return writing
 
     def _new_segment(self) -> Writing:
+        writing = Writing.begin(self.folder, self._next_head(), durable=self._fsync != "off")
+        self._own_bytes += writing.bytes
+        return writing
+
+    def _next_head(self) -> Head:
         here = identity.current()
         if not self._first_sequence:
             self._first_sequence = here.next_sequence
-        head = Head(
+        return Head(
             here.boot,
             next(_numbers),
             os.getpid(),
@@ -282,9 +323,49 @@ class JournalSink:
             self._required,
             self.resource,
         )
-        writing = Writing.begin(self.folder, head, durable=self._fsync != "off")
-        self._own_bytes += writing.bytes
+
+    def _go_to_memory(self, failed: Writing | None, why: OSError) -> Writing:
+        """Go on in memory, because the disk takes nothing; what is to be written to. The caller holds the lock.
+
+        `failed` is what could not be written to: where another thread has gone on from there already, it is done.
+        """
+        if self._writing is not failed and self._writing is not None:
+            return self._writing
+        writing = self._volatile.begin(self._next_head())
+        if failed is not None:
+            self._retiring.append(failed)
+        self._put_in_place(writing)
+        now = time.monotonic()
+        steady = now - self._on_disk_since >= _STEADY_S
+        self._try_disk_after_s = _TEND_EVERY_S if steady else min(2 * self._try_disk_after_s, _STEADY_S)
+        self._try_disk_at = now + self._try_disk_after_s
+        if now >= self._remind_at:
+            self._remind_at = now + _REMIND_EVERY_S
+            _log.error(
+                "leadtrace: the journal's disk takes nothing (%s): records wait IN MEMORY, and what is not sent when the"
+                " process dies is LOST; %s is tried again",
+                why.strerror or why,
+                self.folder.path,
+            )
+        self._start_tending()
         return writing
+
+    def _put_in_place(self, writing: Writing) -> None:
+        """Write there from now on. The caller holds the lock."""
+        self._writing = writing
+        if writing.volatile:
+            self._bound = self._memory_bytes
+            self._count_memory()
+        elif self._bound != self._capacity:
+            self._bound = self._capacity
+            self._others_bytes, self._own_bytes = 0, writing.bytes  # until the next look
+        for lane in self._lanes:
+            lane.take(writing)
+
+    def _count_memory(self) -> None:
+        """What lies in memory, while that is where records go."""
+        self._own_bytes = self._writing.bytes if self._writing else 0
+        self._others_bytes = max(0, self._volatile.bytes - self._own_bytes)
 
     def _ask_to_sync(self) -> None:
         with self._lock:
@@ -327,9 +408,11 @@ class JournalSink:
                 if doubtful:  # what comes does not lie behind what the disk forgot
                     next_doubt = now + _DOUBT_EVERY_S
                     self._durability.failed = False
+                    self._warned.discard("fsync")
                 if due or now >= next_look:
                     next_look = now + _TEND_EVERY_S
                     self._look(due)
+                    self._warned.discard("tend")
                 if now >= next_pruning:
                     next_pruning = now + _PRUNE_EVERY_S
                     prune_books(self.folder, time.time())
@@ -343,6 +426,10 @@ class JournalSink:
         return [one for one in (*self._retiring, self._writing) if one is not None]
 
     def _look(self, due: bool) -> None:
+        if self._volatile.segments:
+            self._look_at_memory()
+        if self._writing is not None and self._writing.volatile:
+            return
         aside = self.folder.aside_bytes()  # it is on the same disk, and somebody has to look at it
         self._others_bytes = aside + max(0, self.folder.bytes() - (self._writing.bytes if self._writing else 0))
         if aside >= self._capacity * _WARN_OF_ASIDE_AT:
@@ -362,7 +449,8 @@ class JournalSink:
         if writing is not None:
             if not writing.segment.path.exists():
                 self._gone(writing)
-            elif due or (writing.records and self.folder.asked_to_rotate(writing.segment.boot)):
+                return
+            if due or (writing.records and self.folder.asked_to_rotate(writing.segment.boot)):
                 self.rotate()
         self._note_last()
         if self._retiring:  # the disk was full when they should have ended
@@ -379,30 +467,118 @@ class JournalSink:
         Raises OSError where the disk is full: the old one is sealed once there is room.
         """
         with self._turning:
-            if self._closed:
-                return
-            fresh = self._new_segment()
-            if (before := self._writing) is not None:  # here, so that who appends need not
-                for signal in before.signals[:_MOST_SIGNALS]:
-                    fresh.number_of(signal)
-                fresh.carried = fresh.bytes
-            with self._lock:
-                old, self._writing = self._writing, fresh
-                if old is not None:
-                    self._retiring.append(old)
-            for lane in self._lanes:
-                lane.take(fresh.segment)
-            self._finish_retiring()
+            if not self._closed:
+                self._turn_to(self._new_segment())
+
+    def _rotate_in_memory(self) -> None:
+        """As `rotate`, while the disk fails: what is sent of them goes segment by segment."""
+        with self._turning:
+            if not self._closed:
+                with self._lock:
+                    fresh = self._volatile.begin(self._next_head())
+                self._turn_to(fresh)
+
+    def _turn_to(self, fresh: Writing) -> None:
+        """Go on in that segment. The caller holds the turning."""
+        if (before := self._writing) is not None:  # here, so that who appends need not
+            for signal in before.signals[:_MOST_SIGNALS]:
+                fresh.number_of(signal)
+            fresh.carried = fresh.bytes
+        with self._lock:
+            old = self._writing
+            self._put_in_place(fresh)
+            if old is not None:
+                self._retiring.append(old)
+        self._finish_retiring()
 
     def _finish_retiring(self) -> None:
-        """Tell again what is open in segments that are left, and seal them. The caller holds the turning."""
+        """Tell again what is open in segments that are left, and seal them. The caller holds the turning.
+
+        Raises OSError where the disk is full. On one that fails they wait for it; where it takes what is new, and not their
+        ends, they are left to whoever reads them next.
+        """
         for old in list(self._retiring):
             old.until_quiet()
             with self._lock:
                 fresh = self._writing
             if fresh is not None:
                 self._carry_over(old, fresh)
-            self._retire(old, "rotated")
+            try:
+                self._retire(old, "rotated")
+            except OSError as why:
+                if why.errno in NO_ROOM:
+                    raise
+                if fresh is not None and not fresh.volatile:
+                    _log.warning("leadtrace: a segment of the journal was left without its end: %s", why)
+                    old.close()
+                    with self._lock:
+                        self._retiring.remove(old)
+
+    # --- while the disk fails -----------------------------------------------------------------------------------------
+
+    def _look_at_memory(self) -> None:
+        """Let go of what was sent, try the disk, and write out what waits when it is back."""
+        for sent in self._volatile.done():
+            with self._lock:
+                self._volatile.segments.remove(sent)
+            for lane in self._lanes:
+                lane.leave(sent)
+            self._volatile.remember(sent)
+        with self._lock:
+            writing = self._writing
+            in_memory = writing is not None and writing.volatile
+            if in_memory:
+                self._count_memory()
+            roomy = not self._full or self._others_bytes + self._own_bytes <= self._bound * _ROOM_AGAIN
+        now = time.monotonic()
+        if in_memory and now >= self._try_disk_at:
+            in_memory = not self._back_on_disk()
+        if in_memory:
+            if writing is not None and writing.bytes - writing.carried >= self._memory_bytes * _OF_MEMORY:
+                self._rotate_in_memory()
+            if now >= self._remind_at:
+                self._remind_at = now + _REMIND_EVERY_S
+                _log.error(
+                    "leadtrace: %d records wait in memory: the journal's disk takes nothing, and they are LOST when the"
+                    " process dies",
+                    sum(self._volatile.waiting.values()),
+                )
+            if roomy and self._refusals.untold:
+                self._tell_losses()
+        else:
+            self._land()
+
+    def _back_on_disk(self) -> bool:
+        """Try to go on there; whether that went well."""
+        try:
+            self.folder.make()
+            self.rotate()
+        except (OSError, JournalError):
+            now = time.monotonic()
+            self._try_disk_after_s = min(2 * self._try_disk_after_s, _STEADY_S)
+            self._try_disk_at = now + self._try_disk_after_s
+            return False
+        self._on_disk_since = time.monotonic()
+        return True
+
+    def _land(self, *, even_open: bool = False) -> None:
+        """Write out what waited in memory; where that fails it is tried with each look."""
+        try:
+            if even_open:
+                self.folder.make()
+            landed = self._volatile.land(durable=self._fsync != "off", even_open=even_open)
+        except (OSError, JournalError) as why:
+            self._warn("land", f"what waits in memory cannot be written to the journal: {why}")
+        else:
+            self._warned.discard("land")
+            if landed or not even_open:
+                _log.warning(
+                    "leadtrace: the journal's disk is back: %d records that waited in memory are saved in %s",
+                    landed,
+                    self.folder.path,
+                )
+
+    # --- turning to new segments --------------------------------------------------------------------------------------
 
     def _carry_over(self, old: Writing, fresh: Writing) -> None:
         with self._lock:
@@ -452,8 +628,13 @@ class JournalSink:
         It is ended like any other: what is open is told again, and the lanes, who have it open, read it to its end.
         """
         self._warn("gone", f"the journal's segment was removed by somebody: {writing.segment.path}")
-        self.folder.make()
-        self.rotate()
+        try:
+            self.folder.make()
+            self.rotate()
+        except (OSError, JournalError) as why:
+            cause = why if isinstance(why, OSError) else OSError(errno.ENOENT, str(why))
+            with self._lock:
+                self._go_to_memory(writing, cause)
 
     def _warn_of_age(self) -> None:
         """Of other segments the files say how old they are; of what this process waits for, its own clock."""
@@ -530,13 +711,16 @@ class JournalSink:
         with self._lock:
             dropped = self._refusals.losses.dropped
             appended = dict(self._appended)
+            in_memory = self._volatile.waiting if self._volatile.segments else {}
         waits = sum(
-            max((appended[lane.kind] - lane.done for lane in lanes), default=0) for lanes in self._by_kind.values()
+            max((appended[kind] - lane.done - self._lost[kind] for lane in lanes), default=0)
+            for kind, lanes in self._by_kind.items()
         )
         error = next((lane.last_error for lane in self._lanes if lane.last_error), "")
         return Statistics(
             sum(lane.acknowledged for lane in self._lanes),
             waits,
+            sum(in_memory.get(kind, 0) for kind in ("logs", "traces")),
             dropped,
             sum(lane.aside for lane in self._lanes),
             sum(lane.retries for lane in self._lanes),
@@ -593,16 +777,31 @@ class JournalSink:
         if turning:
             try:
                 self._end_segments(writing, still_open)
+                if self._volatile.segments:
+                    self._land(even_open=True)
             finally:
                 self._turning.release()
         for lane in self._lanes:
             if lane in ended:
                 self._last_pass(lane)
             lane.close()
+        self._lose_what_is_in_memory()
         left = self.stats.queued
         if left:
             _log.warning("leadtrace: %d records wait in the journal %s", left, self.folder.path)
         _living.discard(self)
+
+    def _lose_what_is_in_memory(self) -> None:
+        """Its time is over: what was neither sent nor written out is counted as lost, and said."""
+        with self._lock:
+            lost, self._volatile.segments = self._volatile.waiting, []
+            for kind, count in lost.items():
+                self._refusals.losses.drop(kind, "in memory", time.time_ns(), count)
+                if kind in self._lost:
+                    self._lost[kind] += count
+        if lost:
+            told = ", ".join(f"{count} {kind}" for kind, count in sorted(lost.items()))
+            _log.error("leadtrace: the journal's disk did not come back: records in memory are LOST (%s)", told)
 
     def _stalled(self) -> Callable[[], bool]:
         last = [time.monotonic(), sum(lane.done for lane in self._lanes)]
@@ -626,7 +825,7 @@ class JournalSink:
         try:
             if still_open:
                 pass  # without a seal: recovery closes what is open, as after a crash
-            elif not writing.records:
+            elif not writing.records and not writing.volatile:
                 writing.segment.path.unlink(missing_ok=True)
             else:
                 self._retire(writing, "closed")

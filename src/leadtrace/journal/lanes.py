@@ -16,6 +16,7 @@ import time
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
+from leadtrace.errors import JournalError
 from leadtrace.journal.aside import put_aside
 from leadtrace.journal.delivering import LONGEST_ASKED_S, GaveUpError, Piece, deliver
 from leadtrace.journal.folder import NO_ROOM, LaneState
@@ -24,6 +25,7 @@ from leadtrace.journal.recovery import recover
 from leadtrace.journal.segment import Segment, SegmentReader
 from leadtrace.journal.tombstones import JournalTombstones
 from leadtrace.journal.transport import uninstrumented
+from leadtrace.journal.volatile import VolatileReader, VolatileWriting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from leadtrace.journal.folder import Folder
     from leadtrace.journal.frames import Frame
     from leadtrace.journal.transport import Transport
+    from leadtrace.journal.volatile import VolatileCursor
+    from leadtrace.journal.writing import Writing
 
 __all__ = ["Lane"]
 
@@ -49,10 +53,24 @@ _SAY_EVERY_S: Final = 5.0
 class _Open:
     """A segment in hand: its reader, and its cursor, once they could be opened."""
 
-    def __init__(self, segment: Segment, reader: SegmentReader | None = None, cursor: Cursor | None = None) -> None:
+    def __init__(
+        self,
+        segment: Segment,
+        reader: SegmentReader | None = None,
+        cursor: Cursor | VolatileCursor | None = None,
+        memory: VolatileWriting | None = None,
+    ) -> None:
         self.segment = segment
         self._reader = reader
         self.cursor = cursor
+        self.memory = memory
+        """The segment itself, where it lies in memory."""
+        self.counted = False
+        """Whether what had been settled of it before is counted."""
+
+    @classmethod
+    def of_memory(cls, writing: VolatileWriting, lane: str) -> _Open:
+        return cls(writing.segment, VolatileReader(writing), writing.cursor(lane), writing)
 
     @property
     def reader(self) -> SegmentReader:
@@ -68,9 +86,16 @@ class _Open:
             self.cursor = folder.cursor(lane, found.segment)
         return self.cursor is not None
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether under its name there is another file by now, because the disk went and came back; raises OSError."""
+        return self._reader is not None and self.memory is None and not self._reader.is_at_its_path()
+
     def close(self) -> None:
-        if self._reader is not None:
+        """Let go of what is open; `open` may open it again."""
+        if self._reader is not None and self.memory is None:
             self._reader.close()
+            self._reader = None
         if self.cursor is not None:
             self.cursor.close()
             self.cursor = None
@@ -151,16 +176,24 @@ class Lane:
                 except RuntimeError:  # the interpreter is shutting down: what waits is in the journal
                     self.thread = None
 
-    def take(self, segment: Segment) -> None:
+    def take(self, writing: Writing) -> None:
         """A new segment of this process; its cursor is taken at once, so that nobody else sends from it.
 
         Where files cannot be opened now they are when it is read.
         """
-        opened = _Open(segment)
-        with contextlib.suppress(OSError):
-            opened.open(self._folder, self.name)
+        if isinstance(writing, VolatileWriting):
+            opened = _Open.of_memory(writing, self.name)
+        else:
+            opened = _Open(writing.segment)
+            with contextlib.suppress(OSError):
+                opened.open(self._folder, self.name)
         with self._lock:
             self._own.append(opened)
+
+    def leave(self, writing: VolatileWriting) -> None:
+        """One in memory that is held for nobody's sake any longer."""
+        with self._lock:
+            self._own = [one for one in self._own if one.memory is not writing]
 
     def nudge(self, *, hurry: bool = False) -> None:
         if hurry:
@@ -238,11 +271,13 @@ class Lane:
                         moved = self._pass()
                     except OSError as why:  # a disk that is full, a folder that went: what waits stays where it is
                         self._trouble(f"the journal cannot be read or its cursors written: {why}")
+                        self._hurry = False
                         self._sleep(1.0)
                     except GaveUpError:
                         raise
                     except Exception as why:  # noqa: BLE001 - a lane that ends sends nothing any more
                         self._trouble(f"a lane of the journal stumbled: {type(why).__name__}: {why}")
+                        self._hurry = False
                         self._sleep(1.0)
                     if self._stop and not moved:
                         return
@@ -266,34 +301,60 @@ class Lane:
         with self._lock:
             own = list(self._own)
         moved = False
+        failed: OSError | None = None
         for one in own:
-            known = one.cursor is not None
             try:
-                if not one.open(self._folder, self.name):
-                    continue
-            except FileNotFoundError:  # it went before it could be read
-                with self._lock:
-                    self._own.remove(one)
-                one.close()
-                continue
-            cursor = one.cursor
-            if cursor is None:
-                continue
-            if not known:
-                progress = cursor.progress
-                self._count(progress.acknowledged + progress.set_aside + progress.erased)
-            moved |= self._drain(one, cursor, own=True)
-            if cursor.progress.done:
-                with self._lock:
-                    self._own.remove(one)
-                one.close()
-                self._folder.remove_if_done(one.segment)
+                moved |= self._pass_own(one)
+            except OSError as why:  # those behind it may lie elsewhere: in memory, where the disk fails
+                failed = why
+                self._look_where_it_is(one)
+        if failed is not None:
+            raise failed
         now = time.monotonic()
         if self._adopt and now >= self._look_at and not self._stop:
             more = self._adopt_others()
             self._look_at = 0.0 if more and own else time.monotonic() + _LOOK_EVERY_S
             moved |= more
         return moved
+
+    def _look_where_it_is(self, one: _Open) -> None:
+        """What cannot be read may be a file of a disk that was taken away: it is opened anew where that came back."""
+        try:
+            if one.elsewhere:
+                one.close()
+        except FileNotFoundError:  # as one of a process that died, once it is there again
+            self._end_own(one)
+        except OSError:
+            pass
+
+    def _pass_own(self, one: _Open) -> bool:
+        try:
+            if not one.open(self._folder, self.name):
+                return False
+        except FileNotFoundError:  # it went before it could be read
+            self._end_own(one)
+            return False
+        cursor = one.cursor
+        if cursor is None:
+            return False
+        if not one.counted:
+            one.counted = True
+            progress = cursor.progress
+            self._count(progress.acknowledged + progress.set_aside + progress.erased)
+        moved = self._drain(one, cursor, own=True)
+        if cursor.progress.done:
+            if not cursor.saved:
+                self._save(cursor)
+            if cursor.saved:  # else nobody would know of it: all of it would be sent again
+                self._end_own(one)
+                self._folder.remove_if_done(one.segment)
+        return moved
+
+    def _end_own(self, one: _Open) -> None:
+        with self._lock:
+            if one in self._own:  # one in memory may have been left meanwhile
+                self._own.remove(one)
+        one.close()
 
     def _adopt_others(self) -> bool:
         """What others left; one segment at a time, where this process has records of its own to send between."""
@@ -334,6 +395,7 @@ class Lane:
             if cursor is None:
                 return False
             held.callback(cursor.close)
+            self._save_or_leave(cursor)
             moved = self._drain(_Open(segment, reader, cursor), cursor, own=False)
             done = cursor.progress.done
         if done:
@@ -348,7 +410,16 @@ class Lane:
             if not sealed:
                 recover(self._folder, segment)
 
-    def _drain(self, one: _Open, cursor: Cursor, *, own: bool) -> bool:
+    def _save_or_leave(self, cursor: Cursor) -> None:
+        """Of a dead process nobody remembers how far it has come: where that cannot be noted it would be sent again and
+        again. Raises OSError then; on a full disk it goes on, because what leaves makes room."""
+        try:
+            self._folder.with_reserve(cursor.save)
+        except OSError as why:
+            if why.errno not in NO_ROOM:
+                raise
+
+    def _drain(self, one: _Open, cursor: Cursor | VolatileCursor, *, own: bool) -> bool:
         """Send what there is of a segment; whether there was any."""
         progress = cursor.progress
         moved = False
@@ -379,7 +450,7 @@ class Lane:
             self._save(cursor)
         return moved
 
-    def _send_all(self, one: _Open, cursor: Cursor, frames: list[Frame], own: bool) -> bool:
+    def _send_all(self, one: _Open, cursor: Cursor | VolatileCursor, frames: list[Frame], own: bool) -> bool:
         """Send those records of a stretch, in batches; whether there were any."""
         progress = cursor.progress
         batch: list[Frame] = []
@@ -411,15 +482,15 @@ class Lane:
         """What was recorded of erased leads after they were: removed here, and not sent."""
         from leadtrace.journal.removal import erase_late
 
-        erase_late(self._folder, one.segment, frames, self.kind, self._erased.gone)
+        erase_late(self._folder, one.memory or one.segment, frames, self.kind, self._erased.gone)
 
-    def _send(self, one: _Open, cursor: Cursor, frames: list[Frame], own: bool) -> None:
+    def _send(self, one: _Open, cursor: Cursor | VolatileCursor, frames: list[Frame], own: bool) -> None:
         batch: Piece = [(one.reader.signal(frame.signal, self.kind), frame.record) for frame in frames]
         resource, progress = one.reader.head.resource, cursor.progress
         at = 0
         for piece, aside, why in deliver(self._transport, self.kind, resource, batch, self):
             if aside:
-                self._put_aside(one.segment, resource, piece, why, aside)
+                self._put_aside(one, resource, piece, why, aside)
                 self._tell_aside(aside, why)
             at += len(piece)
             progress.acknowledged += len(piece) - aside
@@ -431,16 +502,23 @@ class Lane:
             if own:
                 self._count(len(piece))
 
-    def _put_aside(self, segment: Segment, resource: bytes, piece: Piece, why: str, count: int) -> None:
-        self._folder.with_reserve(lambda: put_aside(self._folder, self.name, segment, resource, piece, why, count))
+    def _put_aside(self, one: _Open, resource: bytes, piece: Piece, why: str, count: int) -> None:
+        try:
+            self._folder.with_reserve(
+                lambda: put_aside(self._folder, self.name, one.segment, resource, piece, why, count)
+            )
+        except (OSError, JournalError):
+            if one.memory is None:
+                raise
+            one.memory.asides.append((self.name, resource, piece, why, count))
 
-    def _save(self, cursor: Cursor) -> None:
+    def _save(self, cursor: Cursor | VolatileCursor) -> None:
         """Where it cannot be noted, sending goes on all the same: to send twice is safe, and what leaves makes room."""
         try:
             self._folder.with_reserve(cursor.save)
         except OSError as why:
             if why.errno not in NO_ROOM:
-                raise
+                self._tell_once(f"how far {self.name} has come cannot be noted: {why}")
 
     def _count(self, settled: int) -> None:
         with self._settled:
@@ -451,9 +529,18 @@ class Lane:
 
     def _tell_aside(self, count: int, why: str) -> None:
         self.last_error = why
-        if why not in self._warned and len(self._warned) < 100:
-            self._warned.add(why)
+        if self._is_news(why):
             _log.warning("leadtrace: %d records (%s) are set aside: %s", count, self.kind, why)
+
+    def _tell_once(self, why: str) -> None:
+        self.last_error = why
+        if self._is_news(why):
+            _log.error("leadtrace: %s", why)
+
+    def _is_news(self, why: str) -> bool:
+        news = why not in self._warned and len(self._warned) < 100
+        self._warned.add(why)
+        return news
 
     def _trouble(self, why: str) -> None:
         if why != self.last_error:

@@ -46,6 +46,8 @@ class Statistics:
     """Acknowledged by the receiver."""
     queued: int = 0
     """Waiting, those on their way included."""
+    in_memory: int = 0
+    """Of those, how many no disk has: lost if the process dies now."""
     dropped: int = 0
     """Refused because the sink was full or closed, or still waiting when it closed."""
     set_aside: int = 0

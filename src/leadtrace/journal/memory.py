@@ -198,6 +198,7 @@ class MemorySink:
             return Statistics(
                 self._sent,
                 self._count,
+                self._count,
                 self._losses.dropped,
                 self._losses.aside_count,
                 self._retries,

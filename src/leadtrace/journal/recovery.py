@@ -13,12 +13,13 @@ import json
 import logging
 import os
 import struct
+import sys
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from leadtrace import catalogue
-from leadtrace.journal.books import kept_kind, refused_ends
+from leadtrace.journal.books import book_of, kept_kind, refused_ends
 from leadtrace.journal.frames import KEYED, RECORDS, Frame, Type, key_of, pack, record_of
 from leadtrace.journal.segment import Segment, SegmentReader, append_whole, lock_of_the_dead, pack_signal
 from leadtrace.otlp import encode
@@ -55,6 +56,17 @@ class _Left:
     last_sequence: int = 0
     last_ns: int = 0
     highest_signal: int = -1
+    read_to: int = 0
+    """The number of the segment that was read last."""
+
+    def forget_open_before(self, number: int, ended: set[int]) -> None:
+        """Of what is open in a segment without a seal, where a later one has its seal, this one says nothing any more.
+
+        The process went on, on a disk that would not take the seal: it told again, in a later one, what was open then.
+        """
+        if any(self.read_to < one < number for one in ended):
+            self.opened.clear()
+            self.began.clear()
 
 
 @dataclass(slots=True)
@@ -88,7 +100,13 @@ def recover(folder: Folder, segment: Segment) -> bool:
         if not found:
             return False
         left = _Left(last_sequence=folder.last_noted(segment.boot))
-        contents = [_read(reader, left) for reader, _ in found]
+        ended = _ended_numbers(folder, segment.boot, {reader.segment for reader, _ in found})
+        contents: list[_Own] = []
+        for reader, _ in found:
+            left.forget_open_before(reader.segment.number, ended)
+            contents.append(_read(reader, left))
+            left.read_to = reader.segment.number
+        left.forget_open_before(sys.maxsize, ended)
         (*olders, (newest, last)) = found
         _hold_back_cursors(folder, [reader for reader, _ in found])
         # What closes comes first and the newest one's seal last: whoever dies in between leaves enough to go on from.
@@ -109,6 +127,12 @@ def recover(folder: Folder, segment: Segment) -> bool:
                 len(left.opened),
             )
     return True
+
+
+def _ended_numbers(folder: Folder, boot: str, open_ones: set[Segment]) -> set[int]:
+    """The numbers of a process's segments that have a seal, of those that are gone as well."""
+    there = {one.number for one in folder.segments() if one.boot == boot and one not in open_ones}
+    return there | {int(one) for one in book_of(folder, boot)["merged"]}
 
 
 def _end(folder: Folder, reader: SegmentReader, descriptor: int, own: _Own, left: _Left) -> bool:

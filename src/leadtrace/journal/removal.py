@@ -25,6 +25,7 @@ from leadtrace.journal.erasing import lead_of_kept
 from leadtrace.journal.frames import RECORDS, Frame, Type, erased_frame, pack
 from leadtrace.journal.segment import SegmentReader
 from leadtrace.journal.tombstones import turn_away
+from leadtrace.journal.volatile import VolatileWriting
 from leadtrace.otlp.edit import named_in, names_somebody, only_lead, replace_text, without_leads
 from leadtrace.otlp.lead_event import KIND
 from leadtrace.otlp.ledger import sequence_of
@@ -263,13 +264,17 @@ def _erase_frame(segment: Segment, frame: Frame, descriptor: int) -> None:
 
 
 def erase_late(
-    folder: Folder, segment: Segment, frames: Sequence[Frame], kind: Kind, gone: Callable[[str, str], bool]
+    folder: Folder,
+    where: Segment | VolatileWriting,
+    frames: Sequence[Frame],
+    kind: Kind,
+    gone: Callable[[str, str], bool],
 ) -> None:
     """Remove those of the frames, of that kind, that name erased leads; noted in the books."""
+    segment = where.segment if isinstance(where, VolatileWriting) else where
     numbers: dict[str, list[int]] = defaultdict(list)
     spans = 0
-    changed = False
-    with _open(segment) as descriptor:
+    with _overwriting(where) as overwrite:
         for frame in frames:
             if RECORDS.get(frame.type) != kind or not names_somebody(frame.body):
                 continue
@@ -280,22 +285,42 @@ def erase_late(
             left = without_leads(record, kind, gone)
             if left is record:
                 continue
-            changed = True
             if left is not None:
                 body = frame.body[: len(frame.body) - len(record)] + left
-                os.pwrite(descriptor, pack(frame.type, body, segment.salt), frame.start)
+                overwrite(pack(frame.type, body, segment.salt), frame.start)
                 continue
-            _erase_frame(segment, frame, descriptor)
+            overwrite(erased_frame(frame, segment.salt), frame.start)
             numbered = sequence_of(named_in(record, kind).uid) if kind == "logs" else None
             if numbered is not None:
                 numbers[numbered[0]].append(numbered[1])
             spans += kind == "traces"
+    told = [(boot, Ranges.of_numbers(sorted(several)), 0) for boot, several in numbers.items()]
+    if spans:
+        told.append((segment.boot, Ranges(), spans))
+    for one in told:
+        if isinstance(where, VolatileWriting):
+            where.note_erased(*one)
+        else:
+            note_erased(folder, *one)
+
+
+@contextlib.contextmanager
+def _overwriting(where: Segment | VolatileWriting) -> Iterator[Callable[[bytes, int], None]]:
+    """What changes a segment in its place; on the disk when the block ends, where it is on one."""
+    if isinstance(where, VolatileWriting):
+        yield where.overwrite
+        return
+    changed = False
+    with _open(where) as descriptor:
+
+        def overwrite(content: bytes, offset: int) -> None:
+            nonlocal changed
+            changed = True
+            os.pwrite(descriptor, content, offset)
+
+        yield overwrite
         if changed:
             os.fdatasync(descriptor)
-    for boot, several in numbers.items():
-        note_erased(folder, boot, Ranges.of_numbers(sorted(several)))
-    if spans:
-        note_erased(folder, segment.boot, Ranges(), spans)
 
 
 @contextlib.contextmanager

@@ -61,6 +61,12 @@ class Segment:
         found = _NAME.fullmatch(path.name)
         return cls(found[1], int(found[2]), int(found[3], 16), path) if found else None
 
+    @classmethod
+    def new(cls, folder: Path, head: Head) -> Segment:
+        """The segment that is to be made for that head, with a salt of its own."""
+        salt = secrets.randbits(32)
+        return cls(head.boot, head.number, salt, folder / f"{head.boot}-{head.number:06d}-{salt:08x}.ltj")
+
     @property
     def stem(self) -> str:
         return self.path.stem
@@ -87,6 +93,10 @@ class Head:
         shown = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "resource"}
         return json.dumps({**shown, "resource": self.resource.hex()}).encode()
 
+    def packed(self, salt: int) -> bytes:
+        """Its frame, twice: what a segment begins with."""
+        return pack(Type.HEAD, self.as_json(), salt) * 2
+
     @classmethod
     def from_json(cls, body: bytes) -> Head:
         try:
@@ -108,21 +118,19 @@ class Head:
 
 def create(folder: Path, head: Head) -> tuple[Segment, Locked]:
     """A new segment, locked and with its head in it before anybody can see it; and the file to append to."""
-    salt = secrets.randbits(32)
-    path = folder / f"{head.boot}-{head.number:06d}-{salt:08x}.ltj"
-    draft = folder / f".{path.name}"
+    segment = Segment.new(folder, head)
+    draft = folder / f".{segment.path.name}"
     file = open_locked(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND)
     if file is None:
         raise OSError(errno.EAGAIN, "a new file is locked by another")
     try:
-        written = pack(Type.HEAD, head.as_json(), salt) * 2
-        append_whole(file.descriptor, written)
-        os.rename(draft, path)
+        append_whole(file.descriptor, head.packed(segment.salt))
+        os.rename(draft, segment.path)
     except BaseException:
         file.close()
         draft.unlink(missing_ok=True)
         raise
-    return Segment(head.boot, head.number, salt, path), file
+    return segment, file
 
 
 def append_whole(descriptor: int, content: bytes) -> None:
@@ -170,7 +178,7 @@ class SegmentReader:
     def __init__(self, segment: Segment) -> None:
         """Raises OSError where it cannot be opened; FileNotFoundError where it is gone."""
         self.segment = segment
-        self._descriptor = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
+        self._open()
         self._head: Head | None = None
         self._signals: dict[int, Signal] = {}
         self._known_to = 0  # up to where signals have been gathered
@@ -181,6 +189,9 @@ class SegmentReader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _open(self) -> None:
+        self._descriptor = os.open(self.segment.path, os.O_RDONLY | os.O_CLOEXEC)
+
     def close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
@@ -190,10 +201,17 @@ class SegmentReader:
     def size(self) -> int:
         return os.fstat(self._descriptor).st_size
 
+    def is_at_its_path(self) -> bool:
+        """Whether that file is still the one of its name. Raises OSError, FileNotFoundError where there is none."""
+        return os.path.samestat(os.fstat(self._descriptor), self.segment.path.stat())
+
+    def _bytes(self, length: int, offset: int) -> bytes:
+        return os.pread(self._descriptor, length, offset)
+
     @property
     def head(self) -> Head:
         if self._head is None:
-            found = scan(os.pread(self._descriptor, _HEAD_BYTES, 0), 0, self.segment.salt, whole=False)
+            found = scan(self._bytes(_HEAD_BYTES, 0), 0, self.segment.salt, whole=False)
             self._head = next((Head.from_json(one.body) for one in found.frames if one.type is Type.HEAD), Head())
         return self._head
 
@@ -202,7 +220,7 @@ class SegmentReader:
         """What the seal at its end says, None where it has none (yet)."""
         size = self.size
         start = max(0, size - _TAIL)
-        found = scan(os.pread(self._descriptor, _TAIL, start), start, self.segment.salt, whole=False)
+        found = scan(self._bytes(_TAIL, start), start, self.segment.salt, whole=False)
         last = found.frames[-1] if found.frames else None
         if last is None or last.type is not Type.SEAL or last.end != size:
             return None
@@ -220,14 +238,14 @@ class SegmentReader:
             self._gather_signals(offset)
         length = CHUNK
         while True:
-            data = os.pread(self._descriptor, length, offset)
+            data = self._bytes(length, offset)
             at_end = len(data) < length
             found = scan(data, offset, self.segment.salt, whole=whole and at_end)
             if found.end > offset or at_end or length > 4 * LONGEST:
                 break
             length *= 4  # one frame is longer than that, or the damage is
         if found.damaged:  # somebody may have been overwriting a frame in this moment: see removal
-            again = scan(os.pread(self._descriptor, length, offset), offset, self.segment.salt, whole=whole and at_end)
+            again = scan(self._bytes(length, offset), offset, self.segment.salt, whole=whole and at_end)
             found = again if again.end >= found.end else found
         self._learn(found.frames)
         self._known_to = max(self._known_to, found.end)

@@ -7,6 +7,7 @@ Without the file nothing is asked of any record. Every sender of the folder sees
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 from typing import TYPE_CHECKING
@@ -43,17 +44,20 @@ class JournalTombstones:
         """Changes when somebody is added: what was read before that is to be looked at again."""
         try:
             there = self._path.stat()
-        except OSError:
+        except FileNotFoundError:
             return (0, 0)
+        except OSError:  # a disk that fails: nobody is let in for that
+            return self._state
         return there.st_mtime_ns, there.st_ino
 
     def look(self) -> bool:
         """Read them anew if they have changed; whether there are any."""
         state = self.state
         if state != self._state:
-            self._key, self._leads = _read(self._path.read_bytes() if state != (0, 0) else b"")
-            self._verdicts = {}
-            self._state = state
+            with contextlib.suppress(OSError):  # as above: what is known stays, and is asked for again
+                self._key, self._leads = _read(self._path.read_bytes() if state != (0, 0) else b"")
+                self._verdicts = {}
+                self._state = state
         return bool(self._leads)
 
     def gone(self, tenant: str, lead_id: str) -> bool:

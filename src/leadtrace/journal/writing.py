@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from leadtrace.journal.frames import Type, pack
 from leadtrace.journal.segment import (
@@ -36,10 +36,16 @@ _LONGEST_WAIT_S = 5.0
 class Writing:
     """All but `write` and the descriptor is touched under the sink's lock only."""
 
+    volatile: ClassVar[bool] = False
+    """Whether it lies in memory alone."""
+
     def __init__(self, segment: Segment, file: Locked, head: Head) -> None:
         """Use `begin`."""
         self.segment = segment
         self._file = file
+        self._start(head, os.fstat(file.descriptor).st_size)
+
+    def _start(self, head: Head, size: int) -> None:
         self.head = head
         self.signals: list[Signal] = []
         self._numbers: dict[tuple[str, bool, bytes], int] = {}
@@ -49,7 +55,7 @@ class Writing:
         """Bytes of its beginning that only repeat what is open: not a reason to go on in another one."""
         self._unnamed: Path | None = None
         """Its folder, until that has been synced too."""
-        self.bytes = os.fstat(file.descriptor).st_size
+        self.bytes = size
         self.records = 0
         self.kept: set[str] = set()
 
@@ -113,10 +119,13 @@ class Writing:
         frame = self.frame(
             Type.SEAL, json.dumps({**said, "last_ns": time.time_ns(), "kept": sorted(self.kept)}).encode()
         )
-        folder.with_reserve(lambda: append_whole(self._file.descriptor, frame))
+        self._write_seal(folder, frame)
         if sync is not None:
             sync(self)
         self.close()
+
+    def _write_seal(self, folder: Folder, frame: bytes) -> None:
+        folder.with_reserve(lambda: append_whole(self._file.descriptor, frame))
 
     def close(self) -> None:
         """Let go of the lock. Without a seal it is as if the process had died."""
