@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from leadtrace.journal.disk import JournalSink
@@ -9,6 +12,8 @@ from leadtrace.journal.endpoints import Target, endpoints
 from leadtrace.journal.folder import Folder
 from leadtrace.journal.transport import OtlpTransport
 from leadtrace.otlp import encode
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the modules beside the tests
 
 
 @pytest.fixture
