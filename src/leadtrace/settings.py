@@ -123,7 +123,8 @@ TABLE: tuple[Setting, ...] = (
         "LEADTRACE_HEALTH",
         "text",
         "",
-        "Thresholds of the report `health` that differ from its defaults: `crisis_errors=0.03, healthy_ms=1500`.",
+        "Limits of `health`, also for `performance` and `review`, that differ from the defaults: "
+        "`crisis_errors=0.03, healthy_ms=1500`.",
     ),
     Setting(
         "config",

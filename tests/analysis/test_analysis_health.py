@@ -255,8 +255,8 @@ def test_thresholds_are_a_setting_and_what_is_typed_goes_before(
         return done.output
 
     monkeypatch.setenv("LEADTRACE_HEALTH", "least=1000, crisis_errors=0.5")
-    assert "had fewer than 1000 runs" in least()
-    assert "had fewer than 2000 runs" in least("--least", "2000")
+    assert "had fewer than 1,000 runs" in least()
+    assert "had fewer than 2,000 runs" in least("--least", "2000")
     monkeypatch.setenv("LEADTRACE_HEALTH", "leest=1000")
     assert "LEADTRACE_HEALTH: there is no threshold 'leest'" in least()
     with pytest.raises(SettingsError, match="least is int"):
@@ -267,3 +267,41 @@ def test_nothing_recorded_is_no_answer(tmp_path: Path) -> None:
     EmbeddedStore.open(tmp_path / "empty.db", write=True).close()
     with leadtrace.open(str(tmp_path / "empty.db")) as reader:
         assert reader.report("health").rows == ()
+
+
+def test_performance_and_the_review_judge_by_the_thresholds_that_are_set(
+    traffic_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def performance(*typed: str) -> str:
+        done = CliRunner().invoke(main, ["report", "performance", "--from", traffic_path, *typed])
+        return done.output
+
+    monkeypatch.setenv("LEADTRACE_HEALTH", "healthy_ms=700, crisis_ms=900, crisis_errors=0.001")
+    assert "Healthy is below 700 ms, crisis above 900 ms." in performance()
+    assert "Healthy is below 700 ms, crisis above 5.00 s." in performance("--crisis-ms", "5000")
+    asked = ["report", "review", "--from", traffic_path, "--date", "2026-09-30", "--json"]
+    assert "more than 0.1%" in CliRunner().invoke(main, asked).output
+    assert "more than 2%" in CliRunner().invoke(main, [*asked, "--health", "crisis_errors=0.02"]).output
+    monkeypatch.setenv("LEADTRACE_HEALTH", "crisis=1")
+    assert "LEADTRACE_HEALTH: there is no threshold 'crisis'" in performance()
+
+
+def test_the_running_hour_is_judged_so_far_and_nothing_is_dated_in_the_future(judged: Callable[..., Report]) -> None:
+    now = MONDAY + 24 * HOUR + HOUR // 3
+
+    def fill(book: Book) -> None:
+        usual(book)
+        book.hour(24, failing=30)
+
+    found = judged(fill, since=12, now_ns=now)
+    (change,) = (one for one in found.of(HealthChange) if one.to_state == "crisis")
+    assert (change.at_ns, found.of(HealthNow)[0].since_ns) == (now, now)
+    last = found.of(HealthHour)[-1]
+    assert (last.minutes, last.note) == (20, "still running, 20 minutes so far")
+    assert found.notes[1] == (
+        "the last hour is still running: its state is of its first 20 minutes, and may be another at its end"
+    )
+    later = judged(fill, since=12, now_ns=MONDAY + 25 * HOUR)
+    assert later.of(HealthNow)[0].since_ns == MONDAY + 25 * HOUR
+    assert (later.of(HealthHour)[-1].minutes, later.of(HealthHour)[-1].note) == (60, "")
+    assert not any("still running" in note for note in later.notes)

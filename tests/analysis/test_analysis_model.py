@@ -21,7 +21,7 @@ from leadtrace.analysis.intervals import (
     t_quantile,
     wilson,
 )
-from leadtrace.analysis.model import Rate, Report, Row, Sample, Window, from_micro
+from leadtrace.analysis.model import Rate, Report, Row, Sample, Window, from_micro, limited
 from leadtrace.analysis.options import Options, choices, option, options_from_texts, options_to_texts
 from leadtrace.analysis.registry import Analysis
 from leadtrace.errors import SettingsError, SourceError
@@ -185,3 +185,24 @@ def test_options_travel_as_text_and_come_back_equal() -> None:
 def test_options_of_a_wrong_type_are_refused() -> None:
     with pytest.raises(SettingsError, match=r"least of the report r is int \(got: 'many'\)"):
         options_from_texts("r", Several, [("least", "many")])
+
+
+@dataclass(slots=True, frozen=True)
+class Hour(Row):
+    section: ClassVar[str] = "hours"
+    number: int
+
+
+@dataclass(slots=True, frozen=True)
+class Plain(Row):
+    number: int
+
+
+def test_what_a_limit_leaves_out_is_counted_in_a_note() -> None:
+    hours, plain = [Hour(n) for n in range(3)], [Plain(n) for n in range(1_240)]
+    sorts: list[list[Hour] | list[Plain]] = [hours, plain]
+    assert limited(sorts, 0) == ([*hours, *plain], [])
+    assert limited(sorts, 2, newest=(Hour,)) == (
+        [*hours[-2:], *plain[:2]],
+        ["1 earlier rows of hours, left out by the limit", "1,238 more rows, left out by the limit"],
+    )

@@ -19,6 +19,7 @@ import leadtrace
 from leadtrace.analysis.exchange import report_from_json
 from leadtrace.analysis.health import HealthOptions
 from leadtrace.analysis.health_figures import read_hours
+from leadtrace.analysis.health_state import LIMITS
 from leadtrace.analysis.model import Report
 from leadtrace.analysis.registry import analysis
 from leadtrace.analysis.review import REVIEW, ReviewOptions, period_of
@@ -249,7 +250,7 @@ def advice(stored: Callable[..., Path]) -> Callable[..., list[ReviewAdvice]]:
             hours = read_hours(relations.within(MONDAY, until))
             health = analysis("health").run(relations, HealthOptions(since_ns=since, until_ns=until))
             found = Reviewed(
-                Period(since, until, MONDAY, since, True), hours, health, relations, lambda *_, **__: health
+                Period(since, until, MONDAY, since, True), hours, health, LIMITS, relations, lambda *_, **__: health
             )
             told = [one for part in PARTS for one in advice_of(part, found)]
         store.close()

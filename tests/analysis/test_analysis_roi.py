@@ -201,7 +201,8 @@ def test_too_few_alike_have_no_measured_value_and_say_so() -> None:
     few = [one for one in story.events if int(one.lead_id[1:]) < 40]
     found = ask("roi", few)
     assert [row.measured_value for row in found.of(Return)] == [None]
-    assert any("not measured: too few to tell" in note for note in found.notes)
+    assert all(row.note.startswith("too few to tell") for row in found.of(Measured))
+    assert found.of(Measured)
 
 
 def test_one_stratum_is_welch_s_difference() -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
-from leadtrace.analysis.model import Rate, Report, Row, Sample, Window
+from leadtrace.analysis.model import Rate, Report, Row, Sample, Window, limited
 from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.registry import Analysis
 from leadtrace.analysis.sales import END_OF_TIME
@@ -143,20 +143,15 @@ def ads(relations: Relations, options: AdsOptions) -> Report[Row]:
     for at, *rest in found:
         counted.append(_row(at if length else None, dict(zip(levels, rest, strict=False)), rest[len(levels) :], total))
     malformed = [Malformed(*row) for row in relations.query(_EACH + _MALFORMED, given)]
-    rows: list[Row] = []
-    notes: list[str] = []
-    for sort in (counted, malformed):
-        rows += sort[: options.limit] if options.limit else sort
-        if options.limit and len(sort) > options.limit:
-            notes.append(f"{len(sort) - options.limit} more rows of {sort[0].section}, left out by the limit")
+    rows, notes = limited((counted, malformed), options.limit)
     if total["lost"]:
-        notes.append(f"{total['lost']} lead events were received and nothing more is told of them: look for them")
+        notes.append(f"{total['lost']:,} lead events were received and nothing more is told of them: look for them")
     if total["unsaved"]:
-        notes.append(f"{total['unsaved']} lead events were sent and never told as saved before")
+        notes.append(f"{total['unsaved']:,} lead events were sent and never told as saved before")
     if total["both"]:
-        notes.append(f"{total['both']} lead events were sent and are malformed as well: they count as malformed")
+        notes.append(f"{total['both']:,} lead events were sent and are malformed as well: they count as malformed")
     if total["waiting"]:
-        notes.append(f"{total['waiting']} lead events are saved and wait to be sent")
+        notes.append(f"{total['waiting']:,} lead events are saved and wait to be sent")
     counts = {name: total[name] for name in ("lead_events", "sent", "malformed")}
     return Report(ADS.name, Window(options.since_ns, options.until_ns), Sample(counts), tuple(rows), tuple(notes))
 

@@ -7,13 +7,15 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal  # noqa: TC003 - a row is made again from JSON by its types
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
-from leadtrace.analysis.model import Rate, Report, Row, Sample, Window, from_micro
+from leadtrace.analysis.model import Rate, Report, Row, Sample, Window, from_micro, limited
 from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.registry import Analysis
 from leadtrace.analysis.sales import SALES, bounds
 from leadtrace.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from leadtrace.store.relations.interface import Parameters, Relations
 
 __all__ = ["BUSINESS", "BusinessOptions", "Deliveries", "Takings", "Unattributed", "business", "moment_ns"]
@@ -243,16 +245,12 @@ def business(relations: Relations, options: BusinessOptions) -> Report[Row]:
     leads = {of: (number, delivered) for of, _, number, delivered, *_ in figures["leads"]}
     money = sorted(figures["money"], key=lambda row: (row[5] + row[6] + row[7] - row[3], row[0], row[1]))
     deliveries = sorted(figures["deliveries"], key=lambda row: (-row[2], row[0]))
-    rows: list[Row] = []
-    notes: list[str] = []
-    for sort in (
+    sorts: tuple[Sequence[Row], ...] = (
         [_takings(row, leads.get(row[0], (0, 0))[0], buyers) for row in money],
         [_deliveries(row, *leads.get(row[0], (0, 0))) for row in deliveries],
         _unattributed(relations, options, given),
-    ):
-        rows += sort[: options.limit] if options.limit else sort
-        if options.limit and len(sort) > options.limit:
-            notes.append(f"{len(sort) - options.limit} more rows of {sort[0].section}, left out by the limit")
+    )
+    rows, notes = limited(sorts, options.limit)
     ((_, _, _, elsewhere, unnamed, *_),) = figures["returns"]
     ((open_ones,),) = relations.query(_OPEN, given)
     notes += _notes(buyers, sum(row[9] for row in deliveries), unnamed or 0, elsewhere or 0, open_ones)
@@ -371,15 +369,17 @@ def _notes(buyers: bool, accepted_later: int, unnamed: int, elsewhere: int, open
     if buyers:
         notes.append("no cost and no margin by buyer: what was spent on a lead is spent whoever buys it")
     if accepted_later:
-        notes.append(f"{accepted_later} accepted deliveries were pending at first; they count where they were offered")
+        notes.append(
+            f"{accepted_later:,} accepted deliveries were pending at first; they count where they were offered"
+        )
     if unnamed:
-        notes.append(f"{unnamed} returns name no amount, and nothing is taken off for them")
+        notes.append(f"{unnamed:,} returns name no amount, and nothing is taken off for them")
     if elsewhere:
         notes.append(
-            f"{elsewhere} returns came in the window for sales that are not in it: they change the figures of their own time"
+            f"{elsewhere:,} returns came in the window for sales that are not in it: they change the figures of their own time"
         )
     if open_ones:
-        notes.append(f"{open_ones} deliveries began in the window and have no answer: they are in no figure")
+        notes.append(f"{open_ones:,} deliveries began in the window and have no answer: they are in no figure")
     return notes
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from leadtrace.analysis.gauges import shares
 from leadtrace.analysis.intervals import nearest_rank
-from leadtrace.analysis.model import Report, Row, Sample, Window
+from leadtrace.analysis.model import Report, Row, Sample, Window, limited
 from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.registry import Analysis
 from leadtrace.analysis.trend import Line, fit
@@ -132,8 +132,8 @@ def capacity(relations: Relations, options: CapacityOptions) -> Report[Row]:
     if (flows := _flows_row(volume, options.at)) is not None:
         rows = [one for one in rows if isinstance(one, ResourceRow) and one.resource != _FLOWS]
         rows.append(flows)
-    rows += volume[-options.limit :] if options.limit else volume
-    notes = []
+    hours, notes = limited([volume], options.limit, newest=(VolumeRow,))
+    rows += hours
     if not samples:
         notes.append("no samples of capacity: sample_capacity() takes them where flows run")
     elif flows is None:

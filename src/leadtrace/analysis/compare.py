@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from leadtrace.analysis.chance import adjusted, cliffs_delta, fisher, rank_test
 from leadtrace.analysis.groups import group_of
 from leadtrace.analysis.lead_facts import Key, LeadFacts, facts_of
-from leadtrace.analysis.model import Rate, Report, Row, Sample, Window
+from leadtrace.analysis.model import Rate, Report, Row, Sample, Window, limited
 from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.passages import oddities
 from leadtrace.analysis.registry import Analysis
@@ -122,24 +122,23 @@ def compare(relations: Relations, options: CompareOptions) -> Report[Row]:
         rows, notes = explanations(one, other, options.all, chosen_by)
         both = {facts.lead_id for facts in one} & {facts.lead_id for facts in other}
         if both:
-            notes.append(f"{len(both)} leads are on both sides.")
+            notes.append(f"{len(both):,} leads are on both sides.")
     for name, group in zip("AB", groups, strict=True):
         if len(group.drawn.leads) < group.drawn.of:
-            notes.append(f"{name}: {len(group.drawn.leads)} of {group.drawn.of} leads were looked at, drawn evenly.")
+            notes.append(
+                f"{name}: {len(group.drawn.leads):,} of {group.drawn.of:,} leads were looked at, drawn evenly."
+            )
     everyone = [*one, *other]
     notes += oddities(sum(lead.unfinished for lead in everyone), sum(lead.shifted for lead in everyone), "leads")
-    if options.limit:
-        rows = [
-            row
-            for sort in (Explains, Path, Differs)
-            for row in [r for r in rows if isinstance(r, sort)][: options.limit]
-        ]
+    rows, cut = limited(
+        [[row for row in rows if isinstance(row, sort)] for sort in (Explains, Path, Differs)], options.limit
+    )
     return Report(
         COMPARE.name,
         Window(relations.part.since_ns, relations.part.until_ns),
         Sample({"leads_of_a": len(one), "leads_of_b": len(other)}),
         tuple(rows),
-        (f"A is {groups[0].text}, B is {groups[1].text}.", *notes),
+        (f"A is {groups[0].text}, B is {groups[1].text}.", *notes, *cut),
         tuple(missing),
     )
 

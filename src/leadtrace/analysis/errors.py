@@ -340,7 +340,7 @@ def _dimensions(one: EventRecord, around: Iterable[EventRecord], run: EventRecor
 def _notes(groups: list[ErrorGroup], shown: list[ErrorGroup], traffic: Traffic) -> list[str]:
     notes = []
     if len(shown) < len(groups):
-        notes.append(f"{len(groups) - len(shown)} more groups, left out by the limit")
+        notes.append(f"{len(groups) - len(shown):,} more groups, left out by the limit")
     if groups and not traffic.pieces:
         notes.append("no starts of flows, deliveries or enhancements are recorded: nothing to compare the errors with")
     if groups:

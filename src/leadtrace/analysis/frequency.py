@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from leadtrace.analysis.model import Rate, Report, Row, Sample, Window
+from leadtrace.analysis.model import Rate, Report, Row, Sample, Window, limited
 from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.registry import Analysis
 
@@ -77,14 +77,13 @@ def frequency(relations: Relations, options: FrequencyOptions) -> Report[Frequen
         )
         for at, name, kind, flow, number, of_leads, first, last in found
     )
+    shown, notes = limited([rows], options.limit)
     return Report(
         FREQUENCY.name,
         Window(options.since_ns, options.until_ns),
         Sample({"events": events, "leads": leads} | ({"events_of_flow": counted} if options.flow else {})),
-        rows[: options.limit] if options.limit else rows,
-        (f"{len(rows) - options.limit} more rows, left out by the limit",)
-        if options.limit and len(rows) > options.limit
-        else (),
+        tuple(shown),
+        tuple(notes),
     )
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from leadtrace.analysis.health_causes import Cause, causes
 from leadtrace.analysis.health_figures import HOUR, read_hours
 from leadtrace.analysis.health_state import LIMITS, Limits, Standing, findings, health
-from leadtrace.analysis.model import Rate, Report, Row, Sample, Window, from_micro
+from leadtrace.analysis.model import Rate, Report, Row, Sample, Window, from_micro, limited
 from leadtrace.analysis.options import Options, choices, option
 from leadtrace.analysis.registry import Analysis
 from leadtrace.errors import SettingsError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from leadtrace.analysis.health_figures import Hours
-    from leadtrace.analysis.health_state import Aspect, State
+    from leadtrace.analysis.health_state import Aspect, Counts, Figures, State
     from leadtrace.catalogue.system import SystemHealthChanged
     from leadtrace.store.relations.interface import Relations
 
@@ -32,6 +32,7 @@ __all__ = [
     "HealthOptions",
     "HealthRevenue",
     "health_report",
+    "set_for",
     "thresholds",
 ]
 
@@ -78,7 +79,7 @@ class HealthOptions(Options):
 
 
 def thresholds(text: str) -> dict[str, float]:
-    """The options of `health` that a text sets: `crisis_errors=0.03, healthy_ms=1500`.
+    """The options of `health` that a text sets, as `LEADTRACE_HEALTH` does: `crisis_errors=0.03, healthy_ms=1500`.
 
     Raises `SettingsError` for a name that is none of its numbers, or a value that is no number.
     """
@@ -95,6 +96,16 @@ def thresholds(text: str) -> dict[str, float]:
     return found
 
 
+def set_for(report: str, text: str) -> dict[str, Any]:
+    """The options of a report that `LEADTRACE_HEALTH` sets: of `performance` the limits of durations, of `review` the text."""
+    found = thresholds(text)
+    if report == "review":
+        return {"health": text}
+    if report == "performance":
+        return {name: found[name] for name in ("healthy_ms", "crisis_ms") if name in found}
+    return dict(found) if report == "health" else {}
+
+
 @dataclass(slots=True, frozen=True)
 class HealthNow(Row):
     """The state at the window's end."""
@@ -102,7 +113,7 @@ class HealthNow(Row):
     section: ClassVar[str] = "now"
     state: str
     since_ns: int
-    """When it was seen first; 0 where nothing could be concluded."""
+    """When it was seen first, of the running hour at most now; 0 where nothing could be concluded."""
     reasons: tuple[str, ...]
 
 
@@ -112,7 +123,7 @@ class HealthChange(Row):
 
     section: ClassVar[str] = "changes"
     at_ns: int
-    """The end of the hour whose figures showed it."""
+    """The end of the hour whose figures showed it; of the running hour, now: its figures so far."""
     from_state: str
     to_state: str
     reasons: tuple[str, ...]
@@ -211,10 +222,11 @@ def health_report(relations: Relations, options: HealthOptions) -> Report[Row]:
     since = options.since_ns
     wide = relations.within(since - since % HOUR - back, options.until_ns) if since else relations
     hours = read_hours(wide, options.flow)
-    part = (since, options.until_ns)
+    running = options.now_ns - options.now_ns % HOUR if options.now_ns else -1
     known = hours.hours()
     standing, rows, changes, episodes = Standing(), [], [], list[_Episode]()
     usual_of: dict[int, list[int]] = {}
+    so_far = False
     for hour in known:
         baseline = [one for one in known if hour - back <= one < hour]
         if hour + HOUR <= since:
@@ -223,26 +235,33 @@ def health_report(relations: Relations, options: HealthOptions) -> Report[Row]:
                 standing = health(hours.figures([hour], baseline, limits.least, (0, 0)), standing, limits)
             continue
         usual_of[hour] = baseline
-        figures = hours.figures([hour], baseline, limits.least, part)
+        until = options.until_ns
+        if hour == running:
+            until = min(until or options.now_ns, options.now_ns)
+        figures = hours.figures([hour], baseline, limits.least, (since, until))
         before, standing = standing, health(figures, standing, limits)
         if standing.state != before.state:
             changes.append(HealthChange(standing.since_ns, before.state, standing.state, standing.reasons))
         enough = figures.now.runs >= limits.least
         aspects = {one.aspect for one in findings(figures, limits.holding(before.state))} if enough else set()
         _gather(episodes, hour, standing, aspects, bool(before.state in ("degraded", "crisis")))
-        rows.append(_hour(hours, hour, standing, figures.until_ns - figures.since_ns, limits, bool(usual_of[hour])))
-    found = [
-        HealthNow(standing.state, standing.since_ns, standing.reasons),
-        *changes,
-        *(row for one in episodes for row in _causes(hours, one, usual_of[one.hours[0]])),
-        *(row for one in episodes for row in _revenue(hours, one, usual_of[one.hours[0]])),
-        *(
+        so_far = hour == running and until == options.now_ns
+        told = _notes_of(hours.counts(hour), limits, bool(baseline), figures if so_far else None)
+        rows.append(_hour(hours, hour, standing, figures, limits, told))
+    sorts: tuple[Sequence[Row], ...] = (
+        [HealthNow(standing.state, standing.since_ns, standing.reasons)] if rows else [],
+        changes,
+        [row for one in episodes for row in _causes(hours, one, usual_of[one.hours[0]])],
+        [row for one in episodes for row in _revenue(hours, one, usual_of[one.hours[0]])],
+        [
             HealthCascade(row.hour_ns, one.first, one.then, one.leads, one.by_chance)
             for row in rows
             for one in hours.cascades.get(row.hour_ns, ())
-        ),
-        *rows,
-    ]
+        ],
+        rows,
+    )
+    # What is nearest to now, and the likeliest causes.
+    found, left_out = limited(sorts, options.limit, newest=(HealthChange, HealthRevenue, HealthCascade, HealthHour))
     total = [hours.counts(row.hour_ns) for row in rows]
     return Report(
         HEALTH.name,
@@ -256,8 +275,8 @@ def health_report(relations: Relations, options: HealthOptions) -> Report[Row]:
                 "baseline_hours": len({one for some in usual_of.values() for one in some}),
             }
         ),
-        _limited(found, options.limit) if rows else (),
-        _notes(rows, usual_of, sum(one.started - one.timed for one in total), options),
+        tuple(found),
+        (*_notes(rows, usual_of, sum(one.started - one.timed for one in total), options, so_far), *left_out),
     )
 
 
@@ -277,16 +296,11 @@ def _gather(episodes: list[_Episode], hour: int, standing: Standing, aspects: se
         one.state = "crisis"
 
 
-def _hour(hours: Hours, hour: int, standing: Standing, length_ns: int, limits: Limits, has_usual: bool) -> HealthHour:
+def _hour(hours: Hours, hour: int, standing: Standing, figures: Figures, limits: Limits, note: str) -> HealthHour:
     now = hours.counts(hour)
-    note = ""
-    if now.runs < limits.least:
-        note = f"too few to tell: {now.runs} runs, at least {limits.least} needed"
-    elif not has_usual:
-        note = "no baseline yet: absolute limits alone decide"
     return HealthHour(
         hour,
-        round(length_ns / 60e9),
+        _minutes(figures),
         standing.state,
         now.runs,
         Rate(now.failed, now.runs, "runs", limits.least),
@@ -339,30 +353,43 @@ def _earned(revenue: Mapping[int, Mapping[str, int]], hours: Sequence[int]) -> d
     return found
 
 
-def _limited(rows: list[Row], limit: int) -> tuple[Row, ...]:
-    """The last so many of each sort, of causes the first: what is nearest to now, and the likeliest."""
-    if not limit:
-        return tuple(rows)
-    kept: list[Row] = []
-    for sort in dict.fromkeys(type(one) for one in rows):
-        some = [one for one in rows if type(one) is sort]
-        kept += some[:limit] if sort is HealthCause else some[-limit:]
-    return tuple(kept)
+def _minutes(figures: Figures) -> int:
+    return round((figures.until_ns - figures.since_ns) / 60e9)
+
+
+def _notes_of(now: Counts, limits: Limits, has_usual: bool, so_far: Figures | None) -> str:
+    """What must be known of one hour; `so_far` are the figures of one that is still running."""
+    notes = [f"still running, {_minutes(so_far)} minutes so far"] if so_far is not None else []
+    if now.runs < limits.least:
+        notes.append(f"too few to tell: {now.runs} runs, at least {limits.least} needed")
+    elif not has_usual:
+        notes.append("no baseline yet: absolute limits alone decide")
+    return "; ".join(notes)
 
 
 def _notes(
-    rows: Sequence[HealthHour], usual_of: Mapping[int, Sequence[int]], open_ones: int, options: HealthOptions
+    rows: Sequence[HealthHour],
+    usual_of: Mapping[int, Sequence[int]],
+    open_ones: int,
+    options: HealthOptions,
+    so_far: bool,
 ) -> tuple[str, ...]:
     notes = [_ERRORS]
-    few = sum(1 for one in rows if one.note.startswith("too few"))
+    if so_far:
+        notes.append(
+            f"the last hour is still running: its state is of its first {rows[-1].minutes} minutes, and may be another at its end"
+        )
+    few = sum(1 for one in rows if one.flows < options.least)
     if few:
-        notes.append(f"{few} of {len(rows)} hours had fewer than {options.least} runs: the state before them stands")
+        notes.append(
+            f"{few:,} of {len(rows):,} hours had fewer than {options.least:,} runs: the state before them stands"
+        )
     bare = sum(1 for one in rows if not usual_of[one.hour_ns])
     if bare:
-        notes.append(f"{bare} of {len(rows)} hours have no baseline: there absolute limits alone decide")
+        notes.append(f"{bare:,} of {len(rows):,} hours have no baseline: there absolute limits alone decide")
     if open_ones > 0:
         notes.append(
-            f"{open_ones} more flows began than ended and said how long they took: they are in no mean duration"
+            f"{open_ones:,} more flows began than ended and said how long they took: they are in no mean duration"
         )
     return tuple(notes)
 

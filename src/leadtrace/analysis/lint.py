@@ -275,11 +275,15 @@ def lint(relations: Relations, options: LintOptions) -> Report[Linted]:
         part.since_ns or part.until_ns
     )
     if linter.looked_at < drawn.of:
-        notes.append(f"{linter.looked_at} of {drawn.of} leads were looked at, drawn evenly; --sample 0 looks at all.")
+        notes.append(
+            f"{linter.looked_at:,} of {drawn.of:,} leads were looked at, drawn evenly; --sample 0 looks at all."
+        )
     if linter.cut:
-        notes.append(f"Too much is wrong: {linter.cut} findings found no room beside the first {_MOST_LINES} lines.")
+        notes.append(
+            f"Too much is wrong: {linter.cut:,} findings found no room beside the first {_MOST_LINES:,} lines."
+        )
     if options.limit and len(lines) > options.limit:
-        notes.append(f"{len(lines) - options.limit} more lines, left out by the limit")
+        notes.append(f"{len(lines) - options.limit:,} more lines, left out by the limit")
     return Report(
         LINT.name,
         Window(part.since_ns, part.until_ns),

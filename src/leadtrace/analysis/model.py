@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 from leadtrace.analysis.intervals import wilson
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from leadtrace.query.model import Json
 
@@ -27,6 +27,7 @@ __all__ = [
     "Sample",
     "Window",
     "from_micro",
+    "limited",
     "major",
     "plain",
     "rows_as_json",
@@ -143,6 +144,21 @@ class Report(Generic[R]):
     def of(self, row: type[R]) -> tuple[R, ...]:
         """The rows of one sort."""
         return tuple(one for one in self.rows if isinstance(one, row))
+
+
+def limited(sorts: Iterable[Sequence[R]], limit: int, newest: tuple[type[Row], ...] = ()) -> tuple[list[R], list[str]]:
+    """Of each sort of row the first `limit` (0: all), of a sort in `newest` the last; and a note for each that was cut."""
+    rows: list[R] = []
+    notes: list[str] = []
+    for sort in sorts:
+        if not limit or len(sort) <= limit:
+            rows += sort
+            continue
+        last = isinstance(sort[0], newest)
+        rows += sort[-limit:] if last else sort[:limit]
+        of = f" of {sort[0].section.replace('_', ' ')}" if sort[0].section else ""
+        notes.append(f"{len(sort) - limit:,} {'earlier' if last else 'more'} rows{of}, left out by the limit")
+    return rows, notes
 
 
 def rows_as_json(rows: Sequence[Row]) -> list[Json]:

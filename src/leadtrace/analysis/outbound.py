@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from leadtrace.analysis.model import Rate, Report, Row, Sample, Window
+from leadtrace.analysis.model import Rate, Report, Row, Sample, Window, limited
 from leadtrace.analysis.options import Options
 from leadtrace.analysis.registry import Analysis
 from leadtrace.otlp.plain import loads_attributes
@@ -275,7 +275,7 @@ def outbound(relations: Relations, options: OutboundOptions) -> Report[Row]:
         ],
     ]
     moved = relations.query(_MOVED_BY_ABSENCE)[0][0] or 0
-    found = [row for some in rows for row in _limited(some, options.limit)]
+    found, left_out = limited(rows, options.limit, newest=(HealthRow,))
     notes = ["a send counts for the adapter that its enrollment was pinned to last"] if total else []
     if any(row[0] == "" for row in sent):
         lost = sum(row[5] for row in sent if row[0] == "")
@@ -292,7 +292,7 @@ def outbound(relations: Relations, options: OutboundOptions) -> Report[Row]:
             }
         ),
         tuple(found),
-        tuple(notes),
+        (*notes, *left_out),
     )
 
 
@@ -369,12 +369,6 @@ def _sequences(sent: Iterable[SqlRow], came_in: Iterable[SqlRow]) -> Iterable[Se
         yield SequenceRow(
             key[0], key[1], channels.get(key, ""), sends[key], Rate(replies, sends[key], "messages sent"), named
         )
-
-
-def _limited(rows: list[Row], limit: int) -> list[Row]:
-    if not limit or not rows:
-        return rows
-    return rows[-limit:] if isinstance(rows[0], HealthRow) else rows[:limit]
 
 
 OUTBOUND: Final = Analysis(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from leadtrace.analysis.chance import at_least
-from leadtrace.analysis.model import LEAST, Rate, Report, Row, Sample, Window
+from leadtrace.analysis.model import LEAST, Rate, Report, Row, Sample, Window, limited
 from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.registry import Analysis
 from leadtrace.errors import SettingsError
@@ -207,18 +207,13 @@ def patterns(relations: Relations, options: PatternOptions) -> Report[Row]:
     sequences = _sequences(grams, number, ended_badly, ended_at_all, plural)
     stops = _stops(relations, options.since_ns)
     conversion = _conversion(relations, options)
-    rows: list[Row] = []
-    notes: list[str] = []
-    for sort in (sequences, stops, conversion):
-        rows += sort[: options.limit] if options.limit else sort
-        if options.limit and len(sort) > options.limit:
-            notes.append(f"{len(sort) - options.limit} more rows of {sort[0].section}, left out by the limit")
+    rows, notes = limited((sequences, stops, conversion), options.limit)
     if several:
         notes.append(
-            f"{several} {plural} have events of several processes: their order is that of these processes' clocks"
+            f"{several:,} {plural} have events of several processes: their order is that of these processes' clocks"
         )
     if ended_at_all < number:
-        notes.append(f"{number - ended_at_all} {plural} have not ended, and are in no share of bad ends")
+        notes.append(f"{number - ended_at_all:,} {plural} have not ended, and are in no share of bad ends")
     return Report(
         PATTERNS.name,
         Window(options.since_ns, options.until_ns),

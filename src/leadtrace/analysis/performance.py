@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from leadtrace.analysis.critical_path import critical_path, self_time_ns
 from leadtrace.analysis.health_state import LIMITS
 from leadtrace.analysis.improvable import tried
-from leadtrace.analysis.model import LEAST, Rate, Report, Row, Sample, Window
+from leadtrace.analysis.model import LEAST, Rate, Report, Row, Sample, Window, limited
 from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.passages import oddities
 from leadtrace.analysis.registry import Analysis
 from leadtrace.analysis.sampled import COMPLETED, SampledRuns, runs_drawn
+from leadtrace.query.printable import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -303,11 +304,9 @@ def performance(relations: Relations, options: PerformanceOptions) -> Report[Row
         relations, _drawn(relations.query(_SLOWEST, given | {"size": _MOST_SLOW})), 0, 0, options.now_ns
     )
     slow = sorted(map(_slow, slowest), key=lambda one: (-one.duration_ms, one.run_id))
-    rows: list[Row] = []
-    for several in (flows, parts, changes, slow, steps, resources):
-        rows += several[: options.limit] if options.limit else several
+    rows, cut = limited((flows, parts, changes, slow, steps, resources), options.limit)
     if endless:
-        notes.append(f"{endless} completed runs say no duration and have no start: they are not among these.")
+        notes.append(f"{endless:,} completed runs say no duration and have no start: they are not among these.")
     counts = {
         "completed_runs": sum(one.runs for one in flows),
         "failed_runs": failed or 0,
@@ -322,7 +321,7 @@ def performance(relations: Relations, options: PerformanceOptions) -> Report[Row
         Window(part.since_ns, part.until_ns),
         Sample(counts),
         tuple(rows),
-        (*_notes(options, flows, bool(part.since_ns)), *notes),
+        (*_notes(options, flows, bool(part.since_ns)), *notes, *cut),
         tuple(dict.fromkeys((*sampled.incomplete, *slowest.incomplete))),
     )
 
@@ -456,17 +455,17 @@ def _looked_into(sampled: SampledRuns) -> tuple[list[PathPart], list[Improvable]
         parts += _parts(flow, version, looked)
         changes += _changes(flow, version, looked)
     notes = [
-        f"Critical path and what would help are worked out on {sampled.text}; of those, {looked_at} were completed and whole."
+        f"Critical path and what would help are worked out on {sampled.text}; of those, {looked_at:,} were completed and whole."
     ]
     notes += oddities(unfinished, shifted, "runs")
     if any(one.runs > len(one.kept) for one in flows.values()):
         notes.append(f"What would help was tried on {_KEPT:,} runs of each flow version at most.")
     if sampled.unknown:
         notes.append(
-            f"{sampled.unknown} of the runs drawn are not told as ended on their lead's timeline and were left out."
+            f"{sampled.unknown:,} of the runs drawn are not told as ended on their lead's timeline and were left out."
         )
     if sampled.without_lead:
-        notes.append(f"{sampled.without_lead} runs name no lead and are not among those read whole.")
+        notes.append(f"{sampled.without_lead:,} runs name no lead and are not among those read whole.")
     if looked_at and looked_at < LEAST:
         notes.append(f"Only {looked_at} runs were read whole: too few to say what usually is the bottleneck.")
     return parts, changes, looked_at, notes
@@ -512,7 +511,8 @@ def _notes(options: PerformanceOptions, flows: list[FlowTime], windowed: bool) -
     notes = [
         (
             f"Bands are relative to the flow's own baseline, of all its versions, from the {days}: fast is at most the median, "
-            f"slow above the 95th percentile. Healthy is below {options.healthy_ms:g} ms, crisis above {options.crisis_ms:g} ms."
+            f"slow above the 95th percentile. Healthy is below {duration(options.healthy_ms)}, "
+            f"crisis above {duration(options.crisis_ms)}."
         ),
         "Durations are of completed runs alone, by nearest rank, over every run and every call of the window.",
     ]

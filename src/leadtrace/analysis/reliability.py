@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from leadtrace.analysis.error_groups import trend
-from leadtrace.analysis.model import LEAST, Rate, Report, Row, Sample, Window
+from leadtrace.analysis.model import LEAST, Rate, Report, Row, Sample, Window, limited
 from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.registry import Analysis
 from leadtrace.analysis.rhythm import periodic
@@ -264,18 +264,13 @@ def reliability(relations: Relations, options: ReliabilityOptions) -> Report[Row
     )
     circuits = _circuits(relations, options) if options.of != "buyer" else []
     ending = [one for one in _ending(relations, options) if one.sort in sorts]
-    rows: list[Row] = []
-    notes: list[str] = []
-    for sort in (partners, failing, circuits, ending):
-        rows += sort[: options.limit] if options.limit else sort
-        if options.limit and len(sort) > options.limit:
-            notes.append(f"{len(sort) - options.limit} more rows of {sort[0].section}, left out by the limit")
+    rows, notes = limited((partners, failing, circuits, ending), options.limit)
     for sort_of, begin in (("service", "enhancement.started"), ("buyer", "delivery.started")):
         if sort_of in sorts:
             ((begun,),) = relations.query(_BEGUN, {"begin": begin})
             if (more := begun - sum(one.calls for one in partners if one.sort == sort_of)) > 0:
                 notes.append(
-                    f"{more} more calls of a {sort_of} began in the window than ended in it: they are in no figure"
+                    f"{more:,} more calls of a {sort_of} began in the window than ended in it: they are in no figure"
                 )
     few = [one.name for one in partners if one.availability.value is None]
     if few:

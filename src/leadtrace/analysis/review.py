@@ -6,7 +6,7 @@ import datetime
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from leadtrace.analysis.health import HealthHour
+from leadtrace.analysis.health import HealthHour, HealthOptions, thresholds
 from leadtrace.analysis.health_figures import HOUR, read_hours
 from leadtrace.analysis.model import Report, Row, Sample, Window
 from leadtrace.analysis.options import Options, checked, option
@@ -38,6 +38,7 @@ _DAY: Final = 24 * HOUR
 class ReviewOptions(Options):
     period: Literal["week", "month"] = option("week", "Which review: its sections differ.")
     date: str = option("", "A day of the period (UTC): 2026-11-22; left out, the last period that is over.")
+    health: str = option("", "Thresholds of health that differ from the defaults, as LEADTRACE_HEALTH has them.")
 
 
 def period_of(options: ReviewOptions) -> Period:
@@ -98,8 +99,10 @@ def review(relations: Relations, options: ReviewOptions) -> Report[Row]:
         return found
 
     hours = read_hours(relations.within(period.before_ns, period.until_ns))
-    health = ask("health", period.since_ns, period.until_ns)
-    reviewed = Reviewed(period, hours, health, relations, ask)
+    set_ones = thresholds(options.health)
+    health = ask("health", period.since_ns, period.until_ns, **set_ones)
+    limits = checked("health", HealthOptions, set_ones).limits()
+    reviewed = Reviewed(period, hours, health, limits, relations, ask)
     parts = WEEKLY if options.period == "week" else MONTHLY
     rows = [row for part in parts for row in parts_of(part, reviewed)] if _anything(reviewed) else []
     this = f"{_day(period.since_ns)} to {_day(period.until_ns - 1)}"

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 from leadtrace.analysis.health import HealthHour
 from leadtrace.analysis.health_figures import Worked
-from leadtrace.analysis.health_state import LIMITS
 from leadtrace.analysis.intervals import newcombe
 from leadtrace.analysis.model import LEAST
 from leadtrace.analysis.review_rows import ReviewAdvice
@@ -59,10 +58,10 @@ def _many_errors(reviewed: Reviewed) -> Iterator[tuple[Advice | None, str]]:
     if now.runs < LEAST:
         return
     rate = now.failed / now.runs
-    if rate > LIMITS.crisis_errors:
+    if rate > reviewed.limits.crisis_errors:
         yield (
             symptom("high_error_rate"),
-            f"{rate:.1%} of {now.runs:,} runs had a failure, more than {LIMITS.crisis_errors:.0%}",
+            f"{rate:.1%} of {now.runs:,} runs had a failure, more than {reviewed.limits.crisis_errors * 100:g}%",
         )
         return
     if before.runs < LEAST:
@@ -80,7 +79,7 @@ def _slow_flows(reviewed: Reviewed) -> Iterator[tuple[Advice | None, str]]:
     now, before = reviewed.now, reviewed.before
     if now.mean_ms is None or now.timed < LEAST:
         return
-    if now.mean_ms > LIMITS.crisis_ms:
+    if now.mean_ms > reviewed.limits.crisis_ms:
         yield symptom("slow_flow"), f"flows take {duration(now.mean_ms)} on average ({now.timed:,} flows)"
     elif before.mean_ms is not None and before.timed >= LEAST and now.mean_ms >= _SLOWER * before.mean_ms:
         told = f"flows take {duration(now.mean_ms)} on average ({now.timed:,} flows)"

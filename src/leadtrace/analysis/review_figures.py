@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from leadtrace.analysis.health_figures import Hours, Work
+    from leadtrace.analysis.health_state import Limits
     from leadtrace.analysis.model import Report
     from leadtrace.analysis.review_rows import Part, Unit
     from leadtrace.store.relations.interface import Relations
@@ -54,6 +55,8 @@ class Reviewed:
     period: Period
     hours: Hours
     health: Report[Any]
+    limits: Limits
+    """The absolute ones, by which health was judged."""
     relations: Relations
     ask: Callable[..., Report[Any]]
     _asked: dict[Any, tuple[Report[Any], Report[Any]]] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from leadtrace.analysis.declared import read_declared
 from leadtrace.analysis.matching import compared
-from leadtrace.analysis.model import Rate, Report, Row, Sample, Window, from_micro, major
+from leadtrace.analysis.model import Rate, Report, Row, Sample, Window, from_micro, limited, major
 from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.registry import Analysis
 from leadtrace.analysis.sales import END_OF_TIME, SALES, bounds
@@ -256,8 +256,10 @@ def roi(relations: Relations, options: RoiOptions) -> Report[Row]:
         for currency in _currencies(counted[piece, name], declared, measured, piece, name)
     ]
     rows += [one for several in measured.values() for one in several]
-    if options.limit:
-        rows = _limited(rows, options.limit, notes)
+    rows, left_out = limited(
+        [[one for one in rows if isinstance(one, sort)] for sort in (Calls, Return, Measured)], options.limit
+    )
+    notes += left_out
     notes += _notes(cut, unfinished, measured, stated)
     return Report(
         ROI.name,
@@ -511,16 +513,6 @@ def _percent(value: Decimal | None, cost: Decimal) -> Decimal | None:
     return None if value is None or not cost else ((value - cost) / cost * 100).quantize(Decimal("0.1"))
 
 
-def _limited(rows: list[Row], limit: int, notes: list[str]) -> list[Row]:
-    kept: list[Row] = []
-    for sort in (Calls, Return, Measured):
-        of_sort = [one for one in rows if isinstance(one, sort)]
-        kept += of_sort[:limit]
-        if len(of_sort) > limit:
-            notes.append(f"{len(of_sort) - limit} more rows of {sort.section}, left out by the limit")
-    return kept
-
-
 def _notes(
     cut: bool,
     unfinished: dict[str, int],
@@ -535,9 +527,6 @@ def _notes(
         )
     if cut:
         notes.append("value is measured over a whole window only: ask without --over")
-    for (name, currency), one in measured.items():
-        if one[0].note:
-            notes.append(f"value of {name} in {currency} not measured: {one[0].note}")
     if any(one[0].difference is not None for one in measured.values()):
         notes.append(
             "measured: of leads offered to a buyer, those for which it succeeded against those of the same flow, source and "

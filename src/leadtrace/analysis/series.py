@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, Literal
 
-from leadtrace.analysis.model import Report, Row, Sample, Window
+from leadtrace.analysis.model import Report, Row, Sample, Window, limited
 from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.registry import Analysis
 from leadtrace.errors import SettingsError
@@ -163,13 +163,13 @@ def series(relations: Relations, options: SeriesOptions) -> Report[SeriesRow]:
     else:
         rows = tuple(SeriesRow(*row) for row in _counted(relations, options))
     counted = sum(one.count for one in rows)
-    cut = options.limit and len(rows) > options.limit
+    shown, notes = limited([rows], options.limit)
     return Report(
         SERIES.name,
         Window(options.since_ns, options.until_ns),
         Sample({options.of: counted}),
-        rows[: options.limit] if cut else rows,
-        (f"{len(rows) - options.limit} more rows, left out by the limit",) if cut else (),
+        tuple(shown),
+        tuple(notes),
     )
 
 

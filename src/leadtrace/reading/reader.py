@@ -208,11 +208,11 @@ class Reader:
 
     def _set_for(self, name: str) -> dict[str, Any]:
         """What the settings say of a report's options."""
-        if name != "health" or not self._settings.health:
+        if not self._settings.health or name not in ("health", "performance", "review"):
             return {}
-        from leadtrace.analysis.health import thresholds
+        from leadtrace.analysis.health import set_for
 
-        return dict(thresholds(self._settings.health))
+        return set_for(name, self._settings.health)
 
     def get_trace_events(self, trace_id: str) -> list[EventRecord]:
         """All events of one trace in the order of time. Raises `NotFoundError` where the source does not know it."""
