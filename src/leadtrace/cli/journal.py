@@ -35,8 +35,8 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="JSON instead of te
 def journal(ctx: click.Context, path: Path | None, as_json: bool) -> None:
     """How much waits in the journal, for which receiver, the oldest, and the last error.
 
-    Exit code 1 where something is wrong: records were refused for want of room or set aside, a segment is damaged, or a
-    receiver fails.
+    Exit code 1 where something is wrong: records were refused for want of room or set aside, a segment is damaged or was
+    written by a later leadtrace, or a receiver fails.
     """
     ctx.obj = path
     if ctx.invoked_subcommand is not None:

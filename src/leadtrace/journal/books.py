@@ -229,8 +229,9 @@ def prune_books(folder: Folder, now_s: float) -> None:
     """Forget processes of which nothing is left and whose book has not changed for 90 days, and cursors into segments
     that are gone.
     """
-    segments = folder.segments()
-    living, stems = {one.boot for one in segments}, {one.stem for one in segments}
+    segments, unread = folder.segments(), folder.unread()
+    living = {one.boot for one in segments} | {one.boot for one in unread}
+    stems = {one.stem for one in segments} | {one.path.stem for one in unread}
     for lane in folder.lanes():
         for cursor in (folder.path / "cursors" / lane).iterdir():
             with contextlib.suppress(OSError):
@@ -263,11 +264,12 @@ def ledgers(folder: Folder) -> list[Ledger]:
     for segment in folder.segments():
         segments.setdefault(segment.boot, []).append(segment)
     boots = {path.stem for path in (folder.path / "ledger").glob("*.json")} | set(segments)
-    found = [_ledger(folder, boot, segments.get(boot, ()), aside.get(boot, ())) for boot in boots]
+    unread = {one.boot for one in folder.unread()}
+    found = [_ledger(folder, boot, segments.get(boot, ()), aside.get(boot, ()), boot in unread) for boot in boots]
     return sorted(found, key=lambda one: (one.started_ns, one.boot))
 
 
-def _ledger(folder: Folder, boot: str, segments: Iterable[Segment], aside: Iterable[int]) -> Ledger:
+def _ledger(folder: Folder, boot: str, segments: Iterable[Segment], aside: Iterable[int], unread: bool) -> Ledger:
     book = book_of(folder, boot)
     acknowledged = Ranges.of(*book.get("acknowledged", ()))
     refused = Ranges.of(*book.get("refused", ()))
@@ -318,6 +320,7 @@ def _ledger(folder: Folder, boot: str, segments: Iterable[Segment], aside: Itera
         set_apart,
         refused - known - erased,
         erased,
+        unread,
     )
 
 

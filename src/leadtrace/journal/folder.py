@@ -28,13 +28,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from leadtrace.errors import JournalError
 from leadtrace.journal.cursor import Cursor, Progress, read_progress
 from leadtrace.journal.locks import open_locked
-from leadtrace.journal.segment import Head, Segment, SegmentReader
+from leadtrace.journal.segment import FORMAT, Head, Segment, SegmentReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["NO_ROOM", "Folder", "LaneState", "write_whole"]
+__all__ = ["NO_ROOM", "Folder", "LaneState", "Unread", "write_whole"]
 
 T = TypeVar("T")
 
@@ -53,12 +53,25 @@ class LaneState:
     error: str = ""
 
 
+@dataclass(slots=True, frozen=True)
+class Unread:
+    """A segment in a form that is not known here."""
+
+    path: Path
+    format: int
+    """What its head says; 0 where not even its name is known."""
+    boot: str
+    service: str
+
+
 class Folder:
     """One journal's folder. Any process and any thread may use it; what must not happen twice is locked by file."""
 
     def __init__(self, path: Path) -> None:
         self.path: Final = path
         self.segments_path: Final = path / "segments"
+        self._heads: dict[str, Head] = {}
+        """Of segments that were seen, by name: a head never changes."""
 
     def make(self) -> None:
         """Make what is missing. Raises JournalError where that cannot be, or where nothing can be written into it."""
@@ -100,13 +113,40 @@ class Folder:
         return self.segments_path.is_dir()
 
     def segments(self) -> list[Segment]:
-        """All of them, those of a process in the order of their numbers."""
+        """All that can be read here, those of a process in the order of their numbers."""
+        found = (Segment.of(self.segments_path / name) for name in self._names())
+        return sorted(one for one in found if one is not None and self._head(one).format <= FORMAT)
+
+    def unread(self) -> list[Unread]:
+        """What a later leadtrace wrote, in a form that is not known here: left as it is, by everybody."""
+        found = []
+        for name in sorted(self._names()):
+            segment = Segment.of(self.segments_path / name)
+            head = self._head(segment) if segment is not None else Head(format=0)
+            if segment is None or head.format > FORMAT:
+                boot = segment.boot if segment is not None else ""
+                found.append(Unread(self.segments_path / name, head.format, boot, head.service))
+        return found
+
+    def _names(self) -> list[str]:
+        """Of finished files: those that are just being made have a dot before them."""
         try:
-            names = os.listdir(self.segments_path)
+            names = [name for name in os.listdir(self.segments_path) if not name.startswith(".")]
         except FileNotFoundError:
             return []
-        found = (Segment.of(self.segments_path / name) for name in names)
-        return sorted(one for one in found if one is not None)
+        for gone in self._heads.keys() - names:
+            self._heads.pop(gone, None)
+        return names
+
+    def _head(self, segment: Segment) -> Head:
+        found = self._heads.get(segment.path.name)
+        if found is None:
+            try:
+                with SegmentReader(segment) as reader:
+                    found = self._heads[segment.path.name] = reader.head
+            except OSError:  # it went, or the disk fails: whoever reads it meets that
+                return Head()
+        return found
 
     def bytes(self) -> int:
         """How many bytes the segments take."""

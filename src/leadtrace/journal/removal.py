@@ -96,6 +96,10 @@ def remove_lead(folder: Folder, lead_ids: Sequence[str], tenant: str | None = No
     for boot in one.numbers.keys() | one.spans.keys():
         note_erased(folder, boot, one.told.ranges.get(boot, Ranges()), one.spans[boot])
     one.search()
+    for unread in folder.unread():
+        one.told.left.append(
+            f"{unread.path.name} was written by a later leadtrace and cannot be looked into: erase with that one as well"
+        )
     return one.told
 
 

@@ -39,6 +39,8 @@ __all__ = [
 ]
 
 _NAME: Final = re.compile(r"([0-9a-f]{16})-([0-9]{6,})-([0-9a-f]{8})\.ltj")
+FORMAT: Final = 1
+"""The form of segments that is written and read here, said in their heads; a head that says none is of the first."""
 CHUNK: Final = 1 << 20
 NO_SIGNAL: Final = 0xFFFE
 """The number of a signal that found none in its segment; the one above it is for recovery."""
@@ -88,6 +90,7 @@ class Head:
     """Who must have acknowledged the segment before it goes: `DESTINATION.KIND`."""
     resource: bytes = b""
     """The encoded resource that its records share."""
+    format: int = FORMAT
 
     def as_json(self) -> bytes:
         shown = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "resource"}
@@ -101,6 +104,9 @@ class Head:
     def from_json(cls, body: bytes) -> Head:
         try:
             said = json.loads(body)
+            form = int(said.get("format", 1))
+            if form > FORMAT:  # whatever else it says, in whatever form
+                return cls(format=form, service=str(said.get("service", "")))
             return cls(
                 str(said["boot"]),
                 int(said["number"]),
@@ -111,8 +117,9 @@ class Head:
                 int(said["first_sequence"]),
                 tuple(str(one) for one in said["lanes"]),
                 bytes.fromhex(said["resource"]),
+                form,
             )
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             return cls()
 
 

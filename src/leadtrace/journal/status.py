@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
     from leadtrace.journal.folder import Folder
 
-__all__ = ["LaneStatus", "Status", "status"]
+__all__ = ["LaneStatus", "Status", "status", "unread_told"]
+
+_MOST_NAMED = 5
 
 
 @dataclass(slots=True)
@@ -55,6 +58,8 @@ class Status:
     refused: int = 0
     damaged: int = 0
     """Bytes."""
+    unread: list[str] = field(default_factory=list)
+    """Segments that only a later leadtrace can read, by name: what waits there is counted nowhere here."""
 
     @property
     def waiting(self) -> int:
@@ -67,7 +72,8 @@ class Status:
 
     @property
     def wrong(self) -> bool:
-        return bool(self.set_aside or self.refused or self.damaged or any(one.failing for one in self.lanes))
+        needs_somebody = self.set_aside or self.refused or self.damaged or self.unread
+        return bool(needs_somebody or any(one.failing for one in self.lanes))
 
     def as_json(self) -> dict[str, Any]:
         return {"schema": "leadtrace.journal/1", "waiting": self.waiting, "wrong": self.wrong, **asdict(self)}
@@ -88,6 +94,8 @@ class Status:
             yield f"open now: {self.open_words} flows and deliveries, {self.open_spans} spans of other libraries"
         if self.set_aside:
             yield f"set aside: {self.set_aside} records that a receiver refused; see leadtrace journal aside"
+        if self.unread:
+            yield unread_told(self.unread)
         if self.refused:
             yield f"refused: {self.refused} records that found no room"
         if self.damaged:
@@ -127,12 +135,23 @@ def status(folder: Folder) -> Status:
         state = folder.lane_state(name)
         one.acknowledged_ns, one.failed_ns, one.error = state.acknowledged_ns, state.failed_ns, state.error
         found.lanes.append(one)
+    for unread in folder.unread():
+        found.unread.append(unread.path.name)
+        with contextlib.suppress(OSError):  # it may have gone by now
+            found.bytes += unread.path.stat().st_size
     found.set_aside = sum(1 for _ in set_aside(folder))
     for path in (folder.path / "ledger").glob("*.json"):
         book = book_of(folder, path.stem)
         found.refused += int(book.get("refused_count", 0))
         found.damaged += int(book.get("damaged", 0))
     return found
+
+
+def unread_told(names: list[str]) -> str:
+    """That there are such segments, and that nothing happens to them."""
+    some = ", ".join(names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
+    are = "segments were" if len(names) > 1 else "segment was"
+    return f"not read: {len(names)} {are} written by a later leadtrace and wait for it, as they are: {some}"
 
 
 def _count(folder: Folder, reader: SegmentReader, lanes: list[str]) -> tuple[dict[str, int], int, int]:

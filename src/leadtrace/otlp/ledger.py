@@ -51,6 +51,8 @@ class Ledger:
     """Numbered and never written: the journal was full, or gone. The receipt said `saved=False`."""
     erased: Ranges = EMPTY
     """Removed with a person's data."""
+    unread: bool = False
+    """Whether its journal has segments that only a later leadtrace can read: what is missing may be there, and is no loss."""
 
     @property
     def accounted(self) -> Ranges:
@@ -92,6 +94,7 @@ class Ledger:
             "set_aside": self.set_aside.as_json(),
             "refused": self.refused.as_json(),
             "erased": self.erased.as_json(),
+            "unread": self.unread,
         }
 
     @classmethod

@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Hole", "Reconciled", "Why", "reconcile"]
 
-Why: TypeAlias = Literal["acknowledged", "unaccounted", "unwritten", "unknown"]
+Why: TypeAlias = Literal["acknowledged", "unaccounted", "unwritten", "unread", "unknown"]
 """Why a number that is in no store is a hole.
 
 acknowledged: every required receiver said that it has the event, and this store does not.
 unaccounted: the event was numbered, and neither the journal nor the store knows of it.
 unwritten: as that, of a process that runs still: it may be about to write it.
+unread: as that, of a process whose journal has segments that only a later leadtrace can read: it may wait there.
 unknown: the store misses it, and no journal that was looked at is of that process.
 """
 
@@ -139,7 +140,8 @@ def _process(ledger: Ledger | None, held: Held, found: Reconciled) -> None:
     acknowledged = left & ledger.acknowledged
     holes = Reconciled()
     _tell(acknowledged, "acknowledged", ledger, held, holes)
-    _tell(left - acknowledged, "unwritten" if ledger.alive else "unaccounted", ledger, held, holes)
+    why: Why = "unread" if ledger.unread else "unwritten" if ledger.alive else "unaccounted"
+    _tell(left - acknowledged, why, ledger, held, holes)
     found.holes += sorted(holes.holes, key=lambda one: one.first)
 
 

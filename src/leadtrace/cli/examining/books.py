@@ -34,7 +34,7 @@ def ledgers_of(folder: Path) -> list[Ledger]:
 def examine_books(folder: Path, books: Sequence[Ledger], now_ns: int) -> Iterator[Finding]:
     """Of each process: acknowledged + waiting + set aside + refused + erased = numbered; and what of it needs somebody."""
     from leadtrace.journal.folder import Folder
-    from leadtrace.journal.status import status
+    from leadtrace.journal.status import status, unread_told
 
     where = Folder(folder)
     if not where.exists():
@@ -46,7 +46,9 @@ def examine_books(folder: Path, books: Sequence[Ledger], now_ns: int) -> Iterato
         numbered += one.last_sequence
         for name in totals:
             totals[name] += getattr(one, name).count
-        if one.missing and one.alive:
+        if one.missing and one.unread:
+            yield warn("books", f"{_who(one)}: {one.missing} may wait in segments that are not read here")
+        elif one.missing and one.alive:
             yield warn("books", f"{_who(one)} has numbered {one.missing} and not written them yet: look again")
         elif one.missing:
             yield bad(
@@ -67,6 +69,8 @@ def examine_books(folder: Path, books: Sequence[Ledger], now_ns: int) -> Iterato
     told = " + ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in totals.items())
     if not any(one.missing for one in books):
         yield ok("books", f"{numbered:,} events of {len(books)} processes = {told}")
+    if found.unread:
+        yield warn("books", unread_told(found.unread), "run the leadtrace that wrote them, or a later one")
     if found.damaged:
         yield bad("books", f"{found.damaged:,} bytes of the journal hold no intact record", "look at that disk")
     if found.set_aside:
@@ -129,6 +133,10 @@ def _told(hole: Hole) -> Finding:
                 "reconcile",
                 f"{what}: neither the journal nor the store knows of them",
                 "were files of the journal removed?",
+            )
+        case "unread":
+            return warn(
+                "reconcile", f"{what}: they may wait in segments that only a later leadtrace can read", "run that"
             )
         case "unwritten":
             return warn("reconcile", f"{what}: not written yet; the process runs", "look again")
