@@ -55,6 +55,8 @@ class Server:
     name: str
     process: subprocess.Popen
     otlp: int
+    query: int
+    """The port that answers questions."""
     look_up: Callable[[str], int]
     """How many spans of that lead it answers."""
 
@@ -95,7 +97,7 @@ def start_serve(folder: Path) -> Server:
     def look_up(lead: str) -> int:
         return get(port, f"/api/v1/records?lead_id={lead}").count(b'{"span":')
 
-    return Server("leadtrace serve", process, port, look_up)
+    return Server("leadtrace serve", process, port, port, look_up)
 
 
 def start_jaeger(program: Path, sync: bool) -> Callable[[Path], Server]:
@@ -123,7 +125,7 @@ def start_jaeger(program: Path, sync: bool) -> Callable[[Path], Server]:
             found = json.loads(get(query, f"/api/traces?service=pipeline&tags={tags}&{window}&limit=20"))
             return sum(len(one["spans"]) for one in found["data"])
 
-        return Server(f"Jaeger, badger, {'synchronous' if sync else 'asynchronous'}", process, otlp, look_up)
+        return Server(f"Jaeger, badger, {'synchronous' if sync else 'asynchronous'}", process, otlp, query, look_up)
 
     return start
 
