@@ -94,6 +94,62 @@ def test_a_record_without_an_id_is_one_by_itself() -> None:
     assert (found.of(LeadEvents)[0].lead_events, found.of(Malformed)[0].lead_events) == (3, 3)
 
 
+def test_the_levels_down_to_the_advertisement_are_those_counted_one_by_one() -> None:
+    """Generated stations in any order, some tried and sent again; the same gone through one lead event at a time."""
+    chance, story = random.Random(11), Story()
+    each: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    ad_of: dict[tuple[str, str], tuple[str, ...]] = {}
+    for number in range(150):
+        platform = chance.choice(("google", "meta"))
+        about = (platform, chance.choice("ab"), chance.choice("gh"), chance.choice("cd"), chance.choice("xy"))
+        told_of = (platform, f"e{number}")
+        ad_of[told_of] = about
+        keys = ("destination", "account_id", "campaign_group", "campaign_id", "ad_id")
+        fields = {f"lead.event.{key}": value for key, value in zip(keys, about, strict=True)}
+        stations = ["received"] * (chance.random() < 0.95) + ["saved"] * (chance.random() < 0.9)
+        stations += ["failed"] * chance.choice((0, 0, 0, 1, 3))
+        stations += [chance.choice(("sent", "sent", "sent", "quarantined", "nothing"))]
+        again = stations[-1] == "sent" and chance.random() < 0.1
+        for at, what in enumerate([*stations, *["sent"] * again]):
+            if what != "nothing":
+                more = {"lead.event.resend": at >= len(stations)} if what == "sent" else {}
+                told(story, what, number, at, **fields, **more)
+                each[told_of]["resent" if more.get("lead.event.resend") else what] += 1
+    wanted: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+    for told_of, stations_of in each.items():
+        row = wanted[ad_of[told_of]]
+        sent, malformed = "sent" in stations_of, "quarantined" in stations_of
+        row["all"] += 1
+        row["received"] += "received" in stations_of
+        row["saved"] += "saved" in stations_of
+        row["sent"] += sent
+        row["malformed"] += malformed
+        row["waiting"] += "saved" in stations_of and not sent and not malformed
+        row["failed"] += stations_of["failed"]
+        row["with_failed"] += stations_of["failed"] > 0
+        row["resends"] += stations_of["resent"]
+    random.Random(3).shuffle(story.events)
+    found = {
+        (row.platform, row.account, row.campaign_group, row.campaign, row.ad): Counter(
+            {
+                "all": row.lead_events,
+                "received": row.received,
+                "saved": row.saved,
+                "sent": row.sent.numerator,
+                "malformed": row.malformed.numerator,
+                "waiting": row.waiting,
+                "failed": row.failed_tries,
+                "with_failed": row.with_failed_tries,
+                "resends": row.resends,
+            }
+        )
+        for row in ask("ads", story.events).of(LeadEvents)
+    }
+    assert found == wanted
+    by_platform = {row.platform: row.lead_events for row in ask("ads", story.events, by="platform").of(LeadEvents)}
+    assert by_platform == Counter(platform for platform, _ in each)
+
+
 @settings(max_examples=12, deadline=None)
 @given(
     stations=st.lists(

@@ -10,7 +10,7 @@ import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from traffic import DAY, HOUR, MONDAY, SCOPE
+from traffic import DAY, HOUR, MONDAY, SCOPE, Traffic
 
 import leadtrace
 from leadtrace.analysis.capacity import CAPACITY, ResourceRow, VolumeRow
@@ -18,6 +18,7 @@ from leadtrace.analysis.exchange import report_from_json
 from leadtrace.analysis.model import Report
 from leadtrace.analysis.trend import fit
 from leadtrace.otlp.records import EventRecord, Resource
+from leadtrace.reading import Reader
 from leadtrace.store.embedded import EmbeddedStore
 
 CACHE = {"host.name": "w1", "service.name": "router", "service.instance.id": "1"}
@@ -173,6 +174,15 @@ def test_volume_stands_beside_what_all_processes_together_are_made_for(answered:
     assert (row.service, row.maximum, row.peak) == ("", 150.0, 0.6)
     assert found.sample.counts == {"samples": 6, "hours": 2, "flows": 120}
     assert report_from_json(CAPACITY, found.as_json()) == found
+
+
+def test_volume_is_the_flows_that_began_in_each_hour(reader: Reader, traffic: Traffic) -> None:
+    frame = traffic.frame()
+    starts = frame[frame["name"] == "flow.started"]
+    rows = reader.report("capacity").of(VolumeRow)
+    assert {one.hour_ns: one.flows for one in rows if one.flows} == starts.groupby(
+        starts["time_ns"] // HOUR * HOUR
+    ).size().to_dict()
 
 
 def test_what_was_not_sampled_or_declared_is_said(answered: Callable[..., Report]) -> None:

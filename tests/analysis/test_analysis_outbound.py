@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -162,6 +163,60 @@ def test_order_of_arrival_and_duplicates_change_nothing(told: Callable[..., Repo
     shuffled = story(STORY)
     random.Random(3).shuffle(shuffled)
     assert told([*shuffled, *shuffled[5:15]]).as_json() == straight
+
+
+def test_a_season_of_sends_is_what_one_counts_by_going_through_it(told: Callable[..., Report]) -> None:
+    """Generated pins, reassignments, sends, deferrals and replies; each send is its enrollment's last adapter's."""
+    chance, lines = random.Random(6), []
+    pinned: dict[str, str] = {}
+    sender: dict[str, tuple[str, str]] = {}
+    sent: Counter[str] = Counter()
+    pins: Counter[str] = Counter()
+    deferred: Counter[str] = Counter()
+    replies: Counter[str] = Counter()
+    bounces: Counter[str] = Counter()
+    steps: Counter[tuple[str, str]] = Counter()
+    for number in range(400):
+        hour, enrollment = number // 10, f"e{chance.randrange(30)}"
+        what = chance.random()
+        if enrollment not in pinned:
+            pinned[enrollment] = adapter = chance.choice("abc")
+            pins[adapter] += 1
+            lines.append(f"{hour} dispatch.adapter_pinned enrollment_id={enrollment} adapter_id={adapter}")
+        elif what < 0.1:
+            old, pinned[enrollment] = pinned[enrollment], chance.choice("abc")
+            lines.append(
+                f"{hour} enrollment.sender_reassigned enrollment_id={enrollment} old_adapter_id={old} "
+                f"new_adapter_id={pinned[enrollment]} reason=suspended"
+            )
+        elif what < 0.25:
+            deferred[pinned[enrollment]] += 1
+            lines.append(
+                f"{hour} policy.min_gap adapter_id={pinned[enrollment]} step_execution_id=x{number} defer_until=99"
+            )
+        elif what < 0.4 and sender:
+            execution = chance.choice(sorted(sender))
+            adapter, _ = sender.pop(execution)
+            intent = chance.choice(("bounce", "interested", "out_of_office"))
+            (bounces if intent == "bounce" else replies)[adapter] += 1
+            lines.append(f"{hour} ingest.inbound_message step_execution_id={execution} intent={intent} provider=post")
+        else:
+            step = chance.choice(("intro", "nudge"))
+            sent[pinned[enrollment]] += 1
+            steps["homes", step] += 1
+            sender[f"x{number}"] = (pinned[enrollment], step)
+            lines.append(
+                f"{hour} dispatch.sent enrollment_id={enrollment} step_execution_id=x{number} sequence_key=homes "
+                f"step_key={step} channel=email adapter_provider=post"
+            )
+    found = told(story("\n".join(lines)))
+    rows = {
+        one.adapter: (one.sent, one.pinned, one.deferred, one.replies, one.bounces.numerator)
+        for one in found.of(AdapterRow)
+    }
+    assert rows == {one: (sent[one], pins[one], deferred[one], replies[one], bounces[one]) for one in "abc"}
+    assert found.sample["sent"] == sum(sent.values()) > 150
+    assert {(one.sequence, one.step): one.sent for one in found.of(SequenceRow)} == steps
 
 
 def test_what_is_missing_leaves_the_rest_as_it_is(told: Callable[..., Report]) -> None:

@@ -13,6 +13,7 @@ from traffic import DAY, MONDAY, Traffic
 
 import leadtrace
 from leadtrace.analysis.performance import FlowTime, Improvable, PathPart, Resources, Slowest, StepTime, Waited
+from leadtrace.analysis.what_if import Duration, Earned
 from leadtrace.reading import Reader
 from leadtrace.store.embedded import EmbeddedStore
 from leadtrace.store.interface import Found
@@ -120,6 +121,54 @@ def test_what_runs_wait_for_is_the_sum_over_their_spans_in_turn(reader: Reader, 
     means = {(one.flow, one.version): one.path_ms for one in parts if one.name == planted["step"]}
     slow, quick = means[planted["flow"], "2"], means[planted["flow"], "1"]
     assert slow - quick == pytest.approx(planted["more_ms"], rel=0.15)
+
+
+def test_what_if_is_the_sum_of_what_is_left_of_each_run(reader: Reader, traffic: Traffic) -> None:
+    """The traffic's words run one after the other: without one, a run takes as much less as it took."""
+    until = traffic.since_ns + 2 * DAY
+    flows = {
+        str(one.attributes["leadtrace.run_id"]): one
+        for one in traffic.spans
+        if one.attributes["leadtrace.word"] == "flow" and one.end_ns < until
+    }
+    calls: dict[str, dict[str, tuple[float, float, bool]]] = defaultdict(dict)
+    for one in traffic.spans:
+        told = one.attributes
+        if told["leadtrace.word"] == "enhancement" and told["leadtrace.run_id"] in flows:
+            took = (one.end_ns - one.start_ns) / MS
+            call = (took, told["enhancement.cost"], bool(told["enhancement.cache_hit"]))
+            calls[str(told["enhancement.name"])][str(told["leadtrace.run_id"])] = call
+    hits = sorted(took for took, _, hit in calls["phone validation"].values() if hit)
+    hit_ms = rank(hits, 0.5)
+
+    found = reader.report("what-if", sample=0, until_ns=until, without=("credit score",), cache=("phone validation",))
+    assert found.sample["runs"] == len(flows)
+    assert any(f"in {hit_ms:g} ms (as the median of those recorded from the cache)" in one for one in found.notes)
+    for one in found.of(Duration):
+        before, after, saved = [], [], 0.0
+        for run, span in flows.items():
+            if (span.attributes["flow.name"], str(span.attributes["flow.version"])) == (one.flow, one.version):
+                took = (span.end_ns - span.start_ns) / MS
+                left_out, its_cost, _ = calls["credit score"].get(run, (0.0, 0.0, False))
+                cached, its_price, hit = calls["phone validation"].get(run, (hit_ms, 0.0, False))
+                before.append(took)
+                after.append(took - left_out - (0.0 if hit else cached - hit_ms))
+                saved += its_cost + its_price
+        assert one.runs == len(before)
+        assert (one.p50_ms, one.p95_ms) == (
+            pytest.approx(rank(before, 0.5), abs=1e-5),
+            pytest.approx(rank(before, 0.95), abs=1e-5),
+        )
+        assert (one.new_p50_ms, one.new_p95_ms) == (
+            pytest.approx(rank(after, 0.5), abs=1e-5),
+            pytest.approx(rank(after, 0.95), abs=1e-5),
+        )
+        assert one.faster == pytest.approx(1 - sum(after) / sum(before), abs=1e-9)
+        [money] = [
+            row for row in found.of(Earned) if (row.flow, row.version, row.currency) == (one.flow, one.version, "USD")
+        ]
+        assert float(money.cost - money.new_cost) == pytest.approx(saved, abs=1e-6)
+        assert float(money.new_margin - money.margin) == pytest.approx(saved, abs=1e-6)
 
 
 def test_a_sample_is_stated_and_is_the_same_when_asked_again(reader: Reader) -> None:

@@ -87,7 +87,7 @@ def _lead_events(count: int) -> list[EventRecord]:
         about = {
             "lead.event.id": f"ev_{number}",
             "lead.event.destination": "Meta Ads" if number % 2 else "Google Ads",
-            "lead.event.campaign": f"c{number % 3}",
+            "lead.event.campaign_id": f"c{number % 3}",
             "lead.id": f"lead_{number:08d}",
         }
         last = "quarantined" if number % 5 == 0 else "" if number % 7 == 0 else "sent"

@@ -44,7 +44,7 @@ placed AS (
     t.field AS field, CASE WHEN t.own_platform <> '' THEN t.own_platform
     ELSE max(t.own_platform) OVER (PARTITION BY t.tenant, t.id) END AS platform
   FROM told t
-  JOIN touched ON touched.tenant = t.tenant AND touched.id = t.id
+  WHERE (t.tenant, t.id) IN (SELECT tenant, id FROM touched)
 ),
 each_one AS (
   SELECT t.tenant AS tenant, t.id AS id, t.platform AS platform, min(t.time_ns) AS first_ns, max(t.account) AS account,
