@@ -4,8 +4,9 @@
 
 Makes a store of so many events over seven days and its columns, unless they are there; with `--times 20` a second one whose
 columns hold them twenty times over. Each figure is the best of three, files in the system's cache: seconds, and in brackets
-seconds of CPU over all cores. `--rows` also asks the rows of
-SQLite. "By hand" reads the same Parquet files without leadtrace and counts what the report's core counts.
+seconds of CPU over all cores. `--rows` also asks the rows of SQLite. "By hand" is DuckDB over the same Parquet files without
+leadtrace, and counts what the report's core counts; "pandas" the same over the columns and rows that it needs, run once. What
+review asks by hand is one table: each name, day and currency.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import duckdb
-import pandas as pd
+from by_pandas import BY_PANDAS, TOO_LARGE
 from lead_traffic import make_store, multiply_columns
 
 import leadtrace
@@ -45,6 +47,21 @@ BY_HAND = {
     "health": """SELECT time_ns // 3600000000000, count(*), sum((kind = 'failure')::INT), quantile_disc(duration_ms, 0.95)
                  FROM events GROUP BY ALL""",
     "performance": "SELECT word, word_name, count(*), quantile_disc(length_ns, [0.5, 0.95]) FROM spans GROUP BY ALL",
+    "what-if": """SELECT r.flow_name, r.flow_version, count(*), quantile_disc(r.length_ns, [0.5, 0.95]),
+                  quantile_disc(r.length_ns - coalesce(c.saved, 0), [0.5, 0.95])
+                  FROM (SELECT run_id, flow_name, flow_version, length_ns FROM spans WHERE word = 'flow') r
+                  LEFT JOIN (SELECT run_id, sum(length_ns) AS saved FROM spans
+                    WHERE word_name = 'phone validation' AND cache_hit = 0 GROUP BY run_id) c USING (run_id)
+                  GROUP BY ALL""",
+    "capacity": """SELECT time_ns // 3600000000000, count(*), max(in_flight), max(queue_depth) FROM events
+                   WHERE name IN ('flow.started', 'system.capacity.sampled') GROUP BY ALL""",
+    "review": """SELECT time_ns // 86400000000000, name, kind, currency, count(*), count(DISTINCT lead_id),
+                 sum(revenue_micro), sum(cost_micro), sum(cache_hit), quantile_disc(duration_ms, [0.5, 0.95])
+                 FROM events GROUP BY ALL""",
+    "series": """SELECT campaign_group, first // 3600000000000, count(*)
+                 FROM (SELECT campaign_group, lead_id, min(time_ns) AS first FROM events
+                   WHERE name IN ('flow.started', 'lead.received') AND campaign_group <> ''
+                   GROUP BY campaign_group, lead_id, time_ns // 86400000000000) GROUP BY ALL""",
     "ads": "SELECT lead_event_platform, name, count(*) FROM events WHERE name LIKE 'lead.event.%' GROUP BY ALL",
     "outbound": "SELECT outbound_adapter, name, sum(outbound_count) FROM events WHERE name LIKE 'dispatch.%' GROUP BY ALL",
 }
@@ -76,18 +93,6 @@ def by_hand(path: Path, sql: str, since: int, until: int) -> str:
     return best(ask)
 
 
-def by_pandas(path: Path, since: int, until: int) -> str:
-    def ask() -> None:
-        columns = ["time_ns", "name", "kind", "lead_id"]
-        frame = pd.concat(
-            pd.read_parquet(one, columns=columns, filters=[("time_ns", ">=", since), ("time_ns", "<", until)])
-            for one in folder_of(path).glob("events-*.parquet")
-        )
-        frame.groupby(["name", "kind"])["lead_id"].agg(["size", "nunique"])
-
-    return best(ask, 1)
-
-
 def measure(path: Path, only: str, rows: bool) -> None:
     with leadtrace.open(str(path)) as reader:
         store = reader.source
@@ -98,6 +103,7 @@ def measure(path: Path, only: str, rows: bool) -> None:
         windows = {"week": (monday, monday + 7 * DAY), "day": (monday + 3 * DAY, monday + 4 * DAY)}
         print(f"\n{path.name}: {events:,} events over {(min(last, monday + 7 * DAY) - first) / DAY:.1f} days\n")
         head = ["report", *(f"{name}, s" for name in windows), *(f"by hand {name}, s" for name in windows)]
+        head += [f"pandas {name}, s" for name in windows]
         head += [f"rows {name}, s" for name in windows] * rows
         print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}", flush=True)
         for name in [only] if only else REPORTS:
@@ -106,13 +112,14 @@ def measure(path: Path, only: str, rows: bool) -> None:
                 cells.append(asked(reader, name, since, until))
             for since, until in windows.values():
                 cells.append(by_hand(path, BY_HAND[name], since, until) if name in BY_HAND else "")
+            for since, until in windows.values():
+                small_enough = name in BY_PANDAS and (name not in TOO_LARGE or events < 5_000_000)
+                cells.append(best(partial(BY_PANDAS[name], path, since, until), 1) if small_enough else "")
             if rows:
                 real, engine._no_columns = engine._no_columns, lambda *_: "for the bench"
                 cells += [asked(reader, name, *window) for window in windows.values()]
                 engine._no_columns = real
             print(f"| {' | '.join(cells)} |", flush=True)
-        if events < 5_000_000:
-            print(f"\nfrequency by pandas, week: {by_pandas(path, *windows['week'])}")
 
 
 def asked(reader: leadtrace.reading.Reader, name: str, since: int, until: int) -> str:
