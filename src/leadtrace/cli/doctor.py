@@ -95,6 +95,7 @@ def _findings(settings: Settings | None, app: str | None, books: list[Ledger]) -
     from leadtrace.cli.examining.places import examine_places
     from leadtrace.cli.examining.sending import examine_clock, examine_endpoints
     from leadtrace.cli.examining.versions import examine_versions
+    from leadtrace.setup.sinks import destination_names
 
     yield from examine_settings(os.environ)
     yield from examine_versions()
@@ -102,7 +103,7 @@ def _findings(settings: Settings | None, app: str | None, books: list[Ledger]) -
         return
     yield from examine_places(settings)
     if settings.journal is not None:
-        yield from examine_books(settings.journal, books, time.time_ns())
+        yield from examine_books(settings.journal, books, destination_names(settings), time.time_ns())
     yield from examine_endpoints(os.environ)
     if settings.from_.startswith(("http://", "https://")):
         yield from examine_clock(settings.from_, settings.token)

@@ -15,6 +15,7 @@ from leadtrace.cli.options import echo_json
 
 if TYPE_CHECKING:
     from leadtrace.journal.folder import Folder
+    from leadtrace.journal.forgetting import Forgotten
     from leadtrace.journal.lanes import Lane
 
 __all__ = ["journal", "journal_folder"]
@@ -36,14 +37,16 @@ def journal(ctx: click.Context, path: Path | None, as_json: bool) -> None:
     """How much waits in the journal, for which receiver, the oldest, and the last error.
 
     Exit code 1 where something is wrong: records were refused for want of room or set aside, a segment is damaged or was
-    written by a later leadtrace, or a receiver fails.
+    written by a later leadtrace, a receiver fails, or segments are kept for one that nobody sends to any more.
     """
     ctx.obj = path
     if ctx.invoked_subcommand is not None:
         return
     from leadtrace.journal.status import status
+    from leadtrace.settings import Settings
+    from leadtrace.setup.sinks import destination_names
 
-    found = status(journal_folder(path))
+    found = status(journal_folder(path), destination_names(Settings.from_env()))
     if as_json:
         echo_json(found.as_json(), indent=2)
     else:
@@ -196,6 +199,64 @@ def _retry(folder: Folder) -> tuple[int, int]:
 
     rewrite_aside(folder, stays)
     return len(taken), left
+
+
+@journal.command()
+@click.argument("destination")
+@_FOLDER
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+@click.pass_context
+def forget(ctx: click.Context, destination: str, path: Path | None, yes: bool) -> None:
+    """Let go of all that waits for DESTINATION, a further receiver that nobody sends to any more.
+
+    DESTINATION is its name as `leadtrace journal` shows it, without the kind, or its address. What other receivers wait for
+    stays. How many records it never got stays in the books. It cannot be undone. Exit code 1 where nothing waits for it, or
+    where something is left because a living process writes for it.
+    """
+    from leadtrace.journal.forgetting import forget as let_go
+    from leadtrace.journal.forgetting import would_forget
+    from leadtrace.setup.sinks import name_of
+
+    folder = journal_folder(path or ctx.obj)
+    name = name_of(destination) if "://" in destination else destination
+    _check_destination(name)
+    would = would_forget(folder, name)
+    if would.some and not yes:
+        _ask_to_forget(name, would)
+    done = let_go(folder, name) if would.some else would
+    for sentence in done.left:
+        click.echo(f"! {sentence}")
+    if done.some:
+        click.echo(f"{name} is forgotten: {_told(done)}")
+    elif not done.left:
+        click.echo(f"nothing waits for {name}")
+    ctx.exit(1 if done.left or not done.some else 0)
+
+
+def _check_destination(name: str) -> None:
+    from leadtrace.settings import Settings
+    from leadtrace.setup.sinks import DEFAULT, destination_names
+
+    if name == DEFAULT:
+        raise click.UsageError(
+            "default is the receiver of the OTEL_EXPORTER_OTLP_* variables, whatever their address: it is not forgotten"
+        )
+    if name in destination_names(Settings.from_env()):
+        raise click.UsageError(f"{name} is named in LEADTRACE_ALSO_TO: take it from there first, or more comes to wait")
+
+
+def _ask_to_forget(name: str, would: Forgotten) -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError("nobody is here to ask: --yes forgets without asking")
+    from leadtrace.query.printable import plain
+
+    told = f"Forget {name}? {_told(would)}. It cannot be undone."
+    click.confirm(plain(told), abort=True, err=True)
+
+
+def _told(one: Forgotten) -> str:
+    never = f"{one.records['logs']:,} log records and {one.records['traces']:,} spans that it never got are let go of"
+    return f"{never}, and {one.set_aside:,} that it refused" if one.set_aside else never
 
 
 def journal_folder(path: Path | None) -> Folder:

@@ -43,6 +43,7 @@ __all__ = [
 
 _KEPT_BOOKS_S = 90 * 86_400
 _STALE_S = 3600
+_OF_LANES = ("acknowledged", "set_aside", "forgotten")
 
 
 @dataclass(slots=True)
@@ -158,8 +159,8 @@ class Figures:
     """The numbers of those segments."""
     last_sequence: int = 0
     last_ns: int = 0
-    lanes: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """By lane, what was acknowledged and what was set aside."""
+    lanes: dict[str, dict[str, int]] = field(default_factory=dict)
+    """By lane, how many records were acknowledged, set aside, forgotten."""
 
     @classmethod
     def of(cls, reader: SegmentReader, progress: Mapping[str, Progress]) -> Figures:
@@ -171,7 +172,7 @@ class Figures:
             [reader.segment.number],
             int(seal.get("last_sequence", 0)),
             int(seal.get("last_ns", 0)),
-            {lane: (one.acknowledged, one.set_aside) for lane, one in progress.items()},
+            {lane: {name: getattr(one, name) for name in _OF_LANES} for lane, one in progress.items()},
         )
 
     def add(self, more: Figures) -> None:
@@ -180,9 +181,13 @@ class Figures:
         self.merged += more.merged
         self.last_sequence = max(self.last_sequence, more.last_sequence)
         self.last_ns = max(self.last_ns, more.last_ns)
-        for lane, (acknowledged, aside) in more.lanes.items():
-            before = self.lanes.get(lane, (0, 0))
-            self.lanes[lane] = (before[0] + acknowledged, before[1] + aside)
+        for lane, counts in more.lanes.items():
+            _add_counts(self.lanes.setdefault(lane, {}), counts)
+
+
+def _add_counts(sums: dict[str, int], more: Mapping[str, int]) -> None:
+    for name, count in more.items():
+        sums[name] = sums.get(name, 0) + count
 
 
 def close_books(folder: Folder, segment: Segment, reader: SegmentReader, lanes: Iterable[str]) -> None:
@@ -207,10 +212,8 @@ def enter(folder: Folder, boot: str, told: Figures) -> None:
         book["damaged"] = book.get("damaged", 0) + counted.damaged
         book["refused_count"] = book.get("refused_count", 0) + counted.refused_count
         by_lane = book.setdefault("lanes", {})
-        for lane, (acknowledged, aside) in told.lanes.items():
-            sums = by_lane.setdefault(lane, {"acknowledged": 0, "set_aside": 0})
-            sums["acknowledged"] += acknowledged
-            sums["set_aside"] += aside
+        for lane, counts in told.lanes.items():
+            _add_counts(by_lane.setdefault(lane, {}), counts)
         _add(book, "acknowledged", counted.numbers)
         _add(book, "refused", counted.refused)
         _write_book(folder, book)

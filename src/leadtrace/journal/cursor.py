@@ -38,6 +38,8 @@ class Progress:
     """The segment is sealed and all of it has been dealt with."""
     kept: list[str] = field(default_factory=list)
     """Kinds of records that wait for readers of their own, as the seal tells."""
+    forgotten: int = 0
+    """Let go of unsent, because the receiver is there no longer."""
 
     def packed(self) -> bytes:
         text = json.dumps(asdict(self)).encode()

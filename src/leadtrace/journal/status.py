@@ -13,11 +13,11 @@ from leadtrace.journal.recovery import unfinished
 from leadtrace.journal.segment import SegmentReader, lock_of_the_dead
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from leadtrace.journal.folder import Folder
 
-__all__ = ["LaneStatus", "Status", "status", "unread_told"]
+__all__ = ["LaneStatus", "Status", "abandoned_do", "status", "unread_told"]
 
 _MOST_NAMED = 5
 
@@ -31,6 +31,14 @@ class LaneStatus:
     acknowledged_ns: int = 0
     failed_ns: int = 0
     error: str = ""
+    forgotten: int = 0
+    """Let go of unsent, by `leadtrace journal forget`."""
+    abandoned: bool = False
+    """Whether something waits, and nobody sends there any more: neither a living process nor, by its settings, who asks."""
+
+    @property
+    def destination(self) -> str:
+        return self.lane.rpartition(".")[0]
 
     @property
     def failing(self) -> bool:
@@ -73,7 +81,7 @@ class Status:
     @property
     def wrong(self) -> bool:
         needs_somebody = self.set_aside or self.refused or self.damaged or self.unread
-        return bool(needs_somebody or any(one.failing for one in self.lanes))
+        return bool(needs_somebody or any(one.failing or one.abandoned for one in self.lanes))
 
     def as_json(self) -> dict[str, Any]:
         return {"schema": "leadtrace.journal/1", "waiting": self.waiting, "wrong": self.wrong, **asdict(self)}
@@ -89,7 +97,11 @@ class Status:
                 told += f", last acknowledged {_span(now_ns - one.acknowledged_ns)} ago"
             if one.failing:
                 told += f"; FAILS since then: {one.error}"
+            if one.forgotten:
+                told += f"; {one.forgotten} let go of unsent"
             yield told
+        for destination in sorted({one.destination for one in self.lanes if one.abandoned}):
+            yield f"nobody sends to {destination} any more, and segments are kept for it: {abandoned_do(destination)}"
         if self.open_words or self.open_spans:
             yield f"open now: {self.open_words} flows and deliveries, {self.open_spans} spans of other libraries"
         if self.set_aside:
@@ -102,9 +114,10 @@ class Status:
             yield f"damaged: {self.damaged} bytes that hold no intact record"
 
 
-def status(folder: Folder) -> Status:
-    """Look at a journal, also while it is written."""
+def status(folder: Folder, configured: Collection[str] | None = None) -> Status:
+    """Look at a journal, also while it is written; `configured` are the destinations of who asks, None for not known."""
     found = Status(str(folder.path))
+    sent_to: set[str] = set()
     lanes: dict[str, LaneStatus] = {}
     for segment in folder.segments():
         try:
@@ -119,6 +132,8 @@ def status(folder: Folder) -> Status:
                 with lock_of_the_dead(segment) as dead:
                     found.alive += dead is None
                     found.dead += dead is not None
+                    if dead is None:
+                        sent_to.update(head.lanes)
                 words, spans = unfinished(reader)
                 found.open_words += words
                 found.open_spans += spans
@@ -126,24 +141,31 @@ def status(folder: Folder) -> Status:
             found.damaged += damaged
             found.refused += refused
             for lane, waiting in counts.items():
-                lanes.setdefault(lane, LaneStatus(lane)).waiting += waiting
+                of_lane = lanes.setdefault(lane, LaneStatus(lane))
+                of_lane.waiting += waiting
+                of_lane.forgotten += folder.progress(lane, segment).forgotten
             if any(counts.values()) and head.started_ns:
                 found.oldest_ns = min(found.oldest_ns or head.started_ns, head.started_ns)
     for path in (folder.path / "lanes").glob("*.json"):
         lanes.setdefault(path.stem, LaneStatus(path.stem))
+    for path in (folder.path / "ledger").glob("*.json"):
+        book = book_of(folder, path.stem)
+        found.refused += int(book.get("refused_count", 0))
+        found.damaged += int(book.get("damaged", 0))
+        for lane, counts in book.get("lanes", {}).items():
+            if counts.get("forgotten"):
+                lanes.setdefault(lane, LaneStatus(lane)).forgotten += int(counts["forgotten"])
     for name, one in sorted(lanes.items()):
         state = folder.lane_state(name)
         one.acknowledged_ns, one.failed_ns, one.error = state.acknowledged_ns, state.failed_ns, state.error
+        unknown = configured is not None and one.destination not in configured
+        one.abandoned = unknown and one.waiting > 0 and name not in sent_to
         found.lanes.append(one)
     for unread in folder.unread():
         found.unread.append(unread.path.name)
         with contextlib.suppress(OSError):  # it may have gone by now
             found.bytes += unread.path.stat().st_size
     found.set_aside = sum(1 for _ in set_aside(folder))
-    for path in (folder.path / "ledger").glob("*.json"):
-        book = book_of(folder, path.stem)
-        found.refused += int(book.get("refused_count", 0))
-        found.damaged += int(book.get("damaged", 0))
     return found
 
 
@@ -152,6 +174,11 @@ def unread_told(names: list[str]) -> str:
     some = ", ".join(names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
     are = "segments were" if len(names) > 1 else "segment was"
     return f"not read: {len(names)} {are} written by a later leadtrace and wait for it, as they are: {some}"
+
+
+def abandoned_do(destination: str) -> str:
+    """What somebody can do about a destination to which nobody sends."""
+    return f"name it in LEADTRACE_ALSO_TO again, or leadtrace journal forget {destination}"
 
 
 def _count(folder: Folder, reader: SegmentReader, lanes: list[str]) -> tuple[dict[str, int], int, int]:

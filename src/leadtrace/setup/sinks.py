@@ -24,6 +24,7 @@ __all__ = [
     "DEFAULT",
     "Destinations",
     "LocalSink",
+    "destination_names",
     "destinations",
     "make_sink",
     "name_of",
@@ -61,6 +62,11 @@ def name_of(url: str) -> str:
     host, slash, path = where.partition("/")
     found = re.sub(r"[^A-Za-z0-9.-]+", "-", host.rpartition("@")[2] + slash + path).strip("-.")
     return f"receiver-{found}" if found in (DEFAULT, "kept") else found or "receiver"
+
+
+def destination_names(settings: Settings) -> set[str]:
+    """The receivers that these settings send to, by name."""
+    return {DEFAULT, *(name_of(one.removeprefix(_OPTIONAL)) for one in settings.also_to)}
 
 
 def make_sink(

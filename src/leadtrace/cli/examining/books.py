@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from leadtrace.cli.examining.finding import bad, ok, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from leadtrace.cli.examining.finding import Finding
@@ -31,15 +31,18 @@ def ledgers_of(folder: Path) -> list[Ledger]:
     return ledgers(where) if where.exists() else []
 
 
-def examine_books(folder: Path, books: Sequence[Ledger], now_ns: int) -> Iterator[Finding]:
-    """Of each process: acknowledged + waiting + set aside + refused + erased = numbered; and what of it needs somebody."""
+def examine_books(folder: Path, books: Sequence[Ledger], configured: Collection[str], now_ns: int) -> Iterator[Finding]:
+    """Of each process: acknowledged + waiting + set aside + refused + erased = numbered; and what of it needs somebody.
+
+    `configured`: the destinations that records go to now.
+    """
     from leadtrace.journal.folder import Folder
-    from leadtrace.journal.status import status, unread_told
+    from leadtrace.journal.status import abandoned_do, status, unread_told
 
     where = Folder(folder)
     if not where.exists():
         return
-    found = status(where)
+    found = status(where, configured)
     totals = dict.fromkeys(("acknowledged", "waiting", "set_aside", "refused", "erased"), 0)
     numbered = 0
     for one in books:
@@ -88,6 +91,14 @@ def examine_books(folder: Path, books: Sequence[Ledger], now_ns: int) -> Iterato
     for lane in found.lanes:
         if lane.failing:
             yield warn("books", f"{lane.lane}: {lane.waiting:,} wait; its receiver last said: {lane.error}")
+        if lane.abandoned:
+            yield warn(
+                "books",
+                f"{lane.lane}: {lane.waiting:,} wait, and nobody sends there any more: their segments are kept for it",
+                abandoned_do(lane.destination),
+            )
+        if lane.forgotten:
+            yield ok("books", f"{lane.lane}: {lane.forgotten:,} were let go of unsent (leadtrace journal forget)")
 
 
 def told_of_holes(found: Reconciled, where: str) -> Iterator[Finding]:
