@@ -88,7 +88,7 @@ def test_a_steady_rise_meets_its_limit_on_the_day_that_one_can_count(answered: C
     """20 % at noon of the first day and 5 % more each day: 100 % at noon of the 17th, 16 days later."""
     [row] = answered(rising()).of(ResourceRow)
     assert (row.service, row.host, row.resource, row.samples, row.points) == ("router", "w1", "queue_depth", 40, 10)
-    assert (row.maximum, row.last, row.peak) == (1_000_000.0, pytest.approx(0.39), pytest.approx(0.65))
+    assert (row.maximum, row.latest, row.peak) == (1_000_000.0, pytest.approx(0.39), pytest.approx(0.65))
     assert (row.trend_a_day, row.fit) == (pytest.approx(0.05), pytest.approx(1.0))
     assert row.full_ns == pytest.approx(MONDAY + 16 * DAY + 12 * HOUR, abs=1e12)
     assert (row.peak_ns, row.note) == (MONDAY + 9 * DAY + 12 * HOUR, "")

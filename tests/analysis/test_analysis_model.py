@@ -204,5 +204,5 @@ def test_what_a_limit_leaves_out_is_counted_in_a_note() -> None:
     assert limited(sorts, 0) == ([*hours, *plain], [])
     assert limited(sorts, 2, newest=(Hour,)) == (
         [*hours[-2:], *plain[:2]],
-        ["1 earlier rows of hours, left out by the limit", "1,238 more rows, left out by the limit"],
+        ["1 earlier row of hours, left out by the limit", "1,238 more rows, left out by the limit"],
     )

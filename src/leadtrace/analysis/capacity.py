@@ -61,7 +61,7 @@ class ResourceRow(Row):
     last_ns: int
     maximum: float
     """As the last sample says, in the resource's own unit."""
-    last: float
+    latest: float
     """Share of the maximum in use at the last sample."""
     usual: float
     """The median share."""
@@ -248,4 +248,6 @@ CAPACITY: Final = Analysis(
     (ResourceRow, VolumeRow),
     traces_suffice=False,
     hidden=("first_ns", "trend_low", "trend_high", "full_from_ns", "full_until_ns", "points", "peak_ns"),
+    beneath=("note",),
+    shares=("latest", "usual", "peak", "trend_a_day", "used"),
 )

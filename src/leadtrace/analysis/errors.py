@@ -361,4 +361,5 @@ ERRORS: Final = Analysis(
         *("concentrations", "hours", "peak_hours", "weekdays", "peak_weekdays", "period_ms", "cycles"),
         *("first_ns", "last_ns", "related_errors", "pattern_detected", "title", "sample_leads"),
     ),
+    beneath=("pattern", "suggestion"),
 )

@@ -399,4 +399,6 @@ HEALTH: Final = Analysis(
     health_report,
     HealthOptions,
     (HealthNow, HealthChange, HealthCause, HealthRevenue, HealthCascade, HealthHour),
+    beneath=("reasons", "evidence", "note"),
+    shares=("weight",),
 )

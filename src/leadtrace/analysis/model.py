@@ -157,7 +157,8 @@ def limited(sorts: Iterable[Sequence[R]], limit: int, newest: tuple[type[Row], .
         last = isinstance(sort[0], newest)
         rows += sort[-limit:] if last else sort[:limit]
         of = f" of {sort[0].section.replace('_', ' ')}" if sort[0].section else ""
-        notes.append(f"{len(sort) - limit:,} {'earlier' if last else 'more'} rows{of}, left out by the limit")
+        left = len(sort) - limit
+        notes.append(f"{left:,} {'earlier' if last else 'more'} row{'s' * (left != 1)}{of}, left out by the limit")
     return rows, notes
 
 

@@ -376,4 +376,5 @@ OUTBOUND: Final = Analysis(
     outbound,
     OutboundOptions,
     (AdapterRow, PolicyRow, HealthRow, PoolRow, ReassignmentRow, SequenceRow, TemplateRow),
+    shares=("fullest",),
 )

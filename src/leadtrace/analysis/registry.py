@@ -94,6 +94,10 @@ class Analysis(Generic[O, R]):
     """Whether spans with their span events are enough for it: then it runs on what was fetched from Jaeger too."""
     hidden: tuple[str, ...] = ()
     """Fields of rows that the table leaves out, JSON and Python do not."""
+    beneath: tuple[str, ...] = ()
+    """Fields that say a sentence: the table tells them beneath their row."""
+    shares: tuple[str, ...] = ()
+    """Fields with a plain number that is a share: the table has it in per cent."""
     picture: str = ""
     """`module:function` of what draws a report for people, given it and a width, as lines of styled pieces."""
     pictured: tuple[type[R], ...] = ()

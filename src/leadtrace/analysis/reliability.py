@@ -485,4 +485,6 @@ RELIABILITY: Final = Analysis(
     ReliabilityOptions,
     (Partner, Failing, Circuit, Ending),
     hidden=("answered", "own_faults", "cached", "cancelled", "timed", "max_ms", "calls_retried", "tries"),
+    beneath=("evidence", "suggestion"),
+    shares=("share",),
 )

@@ -146,10 +146,13 @@ def _lasted(period: Period) -> str:
     return f"{hours / 24:.1f} days" if hours >= 48 else f"{hours:.0f} hours"
 
 
+_SORTS: Final = (ReviewFigure, ReviewSeries, ReviewBars, ReviewHours, ReviewLinks, ReviewTable, ReviewAdvice)
 REVIEW: Final = Analysis(
     "review",
     review,
     ReviewOptions,
-    (ReviewFigure, ReviewSeries, ReviewBars, ReviewHours, ReviewLinks, ReviewTable, ReviewAdvice),
+    _SORTS,
     traces_suffice=False,
+    picture="leadtrace.analysis.review_markdown:draw_review",
+    pictured=_SORTS,
 )

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from leadtrace.analysis.model import Report, Row
+    from leadtrace.query.story import Line
 
-__all__ = ["review_markdown"]
+__all__ = ["draw_review", "review_markdown"]
 
 _LEVELS: Final = "▁▂▃▄▅▆▇█"
 _STATES: Final = {"healthy": "·", "degraded": "▒", "crisis": "█", "unknown": "?"}
@@ -44,12 +45,22 @@ def _lines(review: Report[Any], tenant: str | None) -> Iterator[str]:
     yield f"Rests on {counts}."
     for note in (*review.notes, *review.incomplete):
         yield f"- {_safe(note)}"
-    parts = [part for part in PARTS if any(one.part == part for one in review.rows)]
-    if not parts:
+    if not review.rows:
         yield "\nNothing ran in this period, so there is nothing to review."
-    for part in parts:
-        yield f"\n## {part}\n"
-        yield from _part([one for one in review.rows if one.part == part])
+    yield from _parts(review)
+
+
+def draw_review(review: Report[Any], _width: int) -> Iterator[Line]:
+    """Its sections, for a report whose head and notes are told already."""
+    for line in "\n".join(_parts(review)).strip().splitlines():
+        yield [(line, "")]
+
+
+def _parts(review: Report[Any]) -> Iterator[str]:
+    for part in PARTS:
+        if rows := [one for one in review.rows if one.part == part]:
+            yield f"\n## {part}\n"
+            yield from _part(rows)
 
 
 def _part(rows: Sequence[Row]) -> Iterator[str]:

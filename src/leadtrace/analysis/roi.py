@@ -537,4 +537,11 @@ def _notes(
     return notes
 
 
-ROI: Final = Analysis("roi", roi, RoiOptions, (Calls, Return, Measured), hidden=("measured_low", "measured_high"))
+ROI: Final = Analysis(
+    "roi",
+    roi,
+    RoiOptions,
+    (Calls, Return, Measured),
+    hidden=("measured_low", "measured_high"),
+    beneath=("note",),
+)

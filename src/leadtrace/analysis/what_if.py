@@ -284,8 +284,9 @@ def _check_names(met: _Met, changes: Sequence[Change]) -> None:
             if name not in met.words:
                 near = get_close_matches(name, list(met.words), n=1)
                 raise SettingsError(
-                    f"none of the {met.runs} runs looked at has a {name!r}"
-                    + (f"; did you mean {near[0]}?" if near else "")
+                    f"none of the {met.runs:,} runs looked at has a {name!r}"
+                    + (f"; did you mean {near[0]}?" if near else ""),
+                    **({} if near else {"expected": ", ".join(sorted(met.words))}),
                 )
             if "delivery" in met.words[name] and isinstance(change, (Cached, LeftOut)):
                 raise SettingsError(f"{name} is a delivery: it is what earns, and can be neither cached nor left out")
