@@ -211,3 +211,52 @@ def test_lead_events_of_the_lead_are_not_sent_whether_they_were_there_or_come_la
     # With no receiver to be had, what was recorded since lies in the journal until a sender meets it, or somebody asks again.
     assert machine.receipt(ANN, "--from", str(machine.folder / "store.db"))["receipt"]["places"][0]["left"] == []
     assert machine.holding(ANN) == []
+
+
+READMITTED = SCHEMA.with_name("output-readmit.schema.json")
+
+
+def test_who_was_erased_and_comes_back_is_recorded_again(machine: Machine) -> None:
+    """From then on, and not before; nothing that was erased comes back, and nothing of the person is in the receipt."""
+    with serving(machine.folder / "store.db", machine.environ) as url:
+        machine.run(url, ANN, BOB)
+        machine.receipt(ANN, "--from", url)
+        machine.run(url, ANN)
+        assert machine.ask("lead", ANN, "--from", url).exit_code == 1
+        answer = machine.ask("readmit", ANN, "--from", url, "--yes", "--json")
+        assert answer.exit_code == 0, answer.output
+        told = json.loads(answer.stdout)
+        jsonschema.validate(told, json.loads(READMITTED.read_text()))
+        assert [(one["place"], one["lifted"]) for one in told["receipt"]["places"]] == [
+            ("store", 1),
+            ("journal", 1),
+            ("lead events", 1),
+        ]
+        assert ANN not in answer.stdout
+        machine.run(url, ANN)
+        lead = machine.ask("lead", ANN, "--from", url, "--json")
+        assert len(json.loads(lead.stdout)["runs"]) == 1
+        again = machine.ask("readmit", ANN, "--from", url, "--yes")
+        assert again.exit_code == 1
+        assert again.stdout.count("was not turned away") == 3
+
+
+def test_a_phone_number_is_readmitted_by_what_one_types_and_only_as_it_was_erased(machine: Machine) -> None:
+    """Under every key of the ring; for the tenant alone where it was erased for that one."""
+    with serving(machine.folder / "store.db", machine.environ) as url:
+        machine.run(url, PHONE)
+        assert machine.ask("key", "rotate").exit_code == 0
+        machine.receipt(PHONE, "--from", url)
+        wrong = machine.ask("readmit", PHONE, "--tenant", "", "--from", url, "--yes")
+        assert wrong.exit_code == 1
+        assert "STILL turned away: it was erased for any tenant, which readmit without --tenant undoes" in wrong.stdout
+        assert machine.ask("readmit", PHONE, "--from", url, "--yes").exit_code == 0
+        machine.run(url, PHONE)
+        assert machine.ask("lead", PHONE, "--from", url).exit_code == 0
+
+
+def test_nothing_is_readmitted_without_being_asked_for(machine: Machine) -> None:
+    """Without --yes and without anybody to ask: wrong usage."""
+    answer = machine.ask("readmit", ANN)
+    assert answer.exit_code == 2
+    assert "--yes readmits without asking" in answer.output

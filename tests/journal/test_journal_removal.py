@@ -16,12 +16,14 @@ from leadtrace.journal.kept import drain
 from leadtrace.journal.lanes import Lane
 from leadtrace.journal.removal import remove_lead
 from leadtrace.journal.status import status
+from leadtrace.journal.tombstones import readmit
 from leadtrace.journal.transport import OtlpTransport
 from leadtrace.otlp import encode, identity
 from leadtrace.otlp.lead_event import KIND, Arrival, Content, Kept
 from leadtrace.otlp.ranges import Ranges
 from leadtrace.otlp.sealing import Sealer
 from leadtrace.otlp.sink import Signal
+from leadtrace.otlp.tombstone import Readmitted
 
 LOGS = encode.signal("logs", "leadtrace", "1", "https://schemas/1")
 SPANS = encode.signal("traces", "leadtrace")
@@ -259,3 +261,18 @@ def test_while_a_process_writes_without_pause_every_other_record_stays_and_arriv
     assert status(folder).damaged == 0
     [book] = [one for one in ledgers(folder) if one.boot == identity.current().boot]
     assert not book.missing & Ranges.of((min(kept), max(kept)))
+
+
+def test_a_lead_that_is_readmitted_is_sent_again_by_a_sender_that_runs(sink_to, folder, over_http):
+    """For the tenant for which it was erased; a tenant's own does not lift what was erased for any."""
+    sink = sink_to(over_http.address)
+    remove_lead(folder, [ANN])
+    tell(sink, "erased", ANN)
+    tell(sink, "other", BOB)
+    assert sink.flush(10)
+    assert readmit(folder, [ANN], "north") == Readmitted(0, still=True)
+    assert readmit(folder, [ANN], None) == Readmitted(1, still=False)
+    tell(sink, "back", ANN)
+    assert sink.flush(10)
+    assert over_http.names("logs") == ["other", "back"]
+    assert readmit(folder, [ANN], None) == Readmitted(0, still=False)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from leadtrace.errors import SourceError
 from leadtrace.otlp.ranges import Ranges
+from leadtrace.otlp.tombstone import Readmitted
 from leadtrace.store.embedded import EmbeddedStore
 from leadtrace.store.file import connect_reader
 from leadtrace.store.interface import EventFilter, LeadFilter
@@ -201,6 +202,25 @@ def test_tombstones_outlive_the_process_and_hold_no_id(tmp_path):
     assert [len(one) for (one,) in rows] == [16]
     store.close()
     assert b"ann_7K9m" not in (tmp_path / "store.db").read_bytes()
+
+
+def test_a_lead_that_is_readmitted_is_stored_again_from_then_on(tmp_path):
+    """By the tenant for which it was erased; also after the store was opened anew."""
+    store = EmbeddedStore.open(tmp_path / "store.db", write=True)
+    store.append([], [_told("erased", 1, **lead(ANN, "r1"))])
+    store.erase([ANN])
+    store.erase([BOB], "north")
+    assert store.readmit([ANN], "north") == Readmitted(0, still=True)
+    assert store.readmit([BOB]) == Readmitted(0, still=False)
+    assert store.readmit([ANN]) == Readmitted(1, still=False)
+    store.append([], [_told("back", 2, **lead(ANN, "r2")), _told("north", 3, **lead(BOB, "r3"), tenant_key="north")])
+    store.close()
+    store = EmbeddedStore.open(tmp_path / "store.db", write=True)
+    store.append([], [_told("back again", 4, **lead(ANN, "r4"))])
+    assert _left(store) == ["back", "back again"]
+    assert store.readmit([BOB], "north") == Readmitted(1, still=False)
+    assert store.readmit(["nobody"]) == Readmitted(0, still=False)
+    store.close()
 
 
 def test_erasing_twice_or_nobody_is_no_mistake(store):

@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("leadtrace.cli.demo:demo", "The example pipeline and its timelines, in one command."),
     "catalogue": ("leadtrace.cli.catalogue:catalogue", "What may be emitted."),
     "erase": ("leadtrace.cli.erase:erase", "A lead removed from journal, lead events and store, with a receipt."),
+    "readmit": ("leadtrace.cli.readmit:readmit", "A lead that was erased, recorded again from now on, with a receipt."),
     "doctor": ("leadtrace.cli.doctor:doctor", "Whether all is well, and what became of every event."),
     "key": ("leadtrace.cli.key:key", "The keys of the hashes that stand for personal data."),
     "check": ("leadtrace.cli.check:check", "Whether code and names keep to the words and the catalogue."),

@@ -21,7 +21,7 @@ from leadtrace.receiver.otlp_http import otlp_routes
 from leadtrace.store.embedded import EmbeddedStore
 from leadtrace.web.app import web_app
 from leadtrace.web.connection import Connection
-from leadtrace.web.erasing import erase_route
+from leadtrace.web.erasing import erasing_routes
 from leadtrace.web.guard import Guard
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ async def serve_until_stopped(
     store = EmbeddedStore.open(path, write=True)
     try:
         intake = Intake(store)
-        app = web_app(store, lambda: _metrics(intake, store, rules), [*otlp_routes(intake), erase_route(store)])
+        app = web_app(store, lambda: _metrics(intake, store, rules), [*otlp_routes(intake), *erasing_routes(store)])
         config = uvicorn.Config(
             Guard(app, host, token, intake.refuse),
             http=Connection,

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from leadtrace.journal.lead_tombstones import tombstone
+from leadtrace.journal.lead_tombstones import tombstone, was_erased
 from leadtrace.journal.outbox import Outbox
 from leadtrace.otlp.lead_event import Kept
+from leadtrace.otlp.tombstone import Readmitted
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-__all__ = ["erase_lead", "lead_of_kept"]
+__all__ = ["erase_lead", "lead_of_kept", "readmit_lead"]
 
 
 def erase_lead(folder: Path, lead_ids: Collection[str], *, tenant: str | None = None) -> dict[str, int]:
@@ -47,6 +48,19 @@ def erase_lead(folder: Path, lead_ids: Collection[str], *, tenant: str | None = 
     outbox.overwrite()
     outbox.close()
     return counts
+
+
+def readmit_lead(folder: Path, lead_ids: Collection[str], *, tenant: str | None = None) -> Readmitted:
+    """Take lead events of that lead in again: what `erase_lead` did with the same tenant is undone."""
+    outbox = Outbox(folder)
+    if not outbox.exists():
+        return Readmitted(0, still=False)
+    with outbox.transaction() as database:
+        found = [tombstone(database, one, tenant) for one in lead_ids]
+        lifted = sum(database.execute("DELETE FROM erased WHERE lead = ?", (one,)).rowcount for one in found)
+        still = tenant is not None and any(was_erased(database, one, tenant) for one in lead_ids)
+    outbox.close()
+    return Readmitted(lifted, still)
 
 
 def lead_of_kept(content: bytes) -> tuple[str, str]:

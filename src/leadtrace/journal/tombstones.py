@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING
 from leadtrace.journal.folder import write_whole
 from leadtrace.journal.frames import Type
 from leadtrace.otlp.edit import names_somebody, without_leads
-from leadtrace.otlp.tombstone import tombstone
+from leadtrace.otlp.tombstone import Readmitted, tombstone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from leadtrace.journal.endpoints import Kind
     from leadtrace.journal.folder import Folder
 
-__all__ = ["JournalTombstones", "erased_among", "turn_away"]
+__all__ = ["JournalTombstones", "erased_among", "readmit", "turn_away"]
 
 
 _REMEMBERED = 10_000
@@ -80,7 +81,23 @@ def turn_away(folder: Folder, lead_ids: Iterable[str], tenant: str | None) -> No
         key, known = _read(path.read_bytes() if path.exists() else b"")
         key = key or secrets.token_bytes(32)
         known |= {tombstone(key, one, tenant) for one in lead_ids}
-        write_whole(path, json.dumps({"key": key.hex(), "leads": sorted(one.hex() for one in known)}).encode())
+        _write(path, key, known)
+
+
+def readmit(folder: Folder, lead_ids: Iterable[str], tenant: str | None) -> Readmitted:
+    """What is recorded of those ids is sent again: what `turn_away` did with the same tenant is undone."""
+    path = folder.path / "tombstones.json"
+    with folder.alone("tombstones"):
+        key, known = _read(path.read_bytes() if path.exists() else b"")
+        ids = list(lead_ids)
+        found = known & {tombstone(key, one, tenant) for one in ids}
+        if found:
+            _write(path, key, known - found)
+        return Readmitted(len(found), tenant is not None and any(tombstone(key, one, None) in known for one in ids))
+
+
+def _write(path: Path, key: bytes, leads: frozenset[bytes]) -> None:
+    write_whole(path, json.dumps({"key": key.hex(), "leads": sorted(one.hex() for one in leads)}).encode())
 
 
 def erased_among(folder: Folder, opened: Mapping[int, tuple[object, bytes]]) -> list[int]:

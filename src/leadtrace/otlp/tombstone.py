@@ -6,8 +6,19 @@ Store and journal keep theirs apart, each under a key of its own that never leav
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
-__all__ = ["tombstone"]
+__all__ = ["Readmitted", "tombstone"]
+
+
+@dataclass(slots=True, frozen=True)
+class Readmitted:
+    """What came of letting a lead in again, in one place."""
+
+    lifted: int
+    """Tombstones; an id has one for each form in which it is recorded."""
+    still: bool
+    """Whether what comes of it is turned away all the same, because it was erased for any tenant."""
 
 
 def tombstone(key: bytes, lead_id: str, tenant: str | None) -> bytes:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import apsw
 
     from leadtrace.otlp.ledger import Held
+    from leadtrace.otlp.tombstone import Readmitted
     from leadtrace.store.erased import Erased
     from leadtrace.store.relations.interface import Relations, Slice
 
@@ -168,6 +169,11 @@ class EmbeddedStore:
         elif found:
             told.left.append("an id of the lead is still in the store's file, as a part of a longer word")
         return told
+
+    def readmit(self, lead_ids: Sequence[str], tenant: str | None = None) -> Readmitted:
+        """Store what arrives of a lead again that was erased, with the same tenant; raises SourceError as `erase` does."""
+        with self._erasing() as (_, appender):
+            return appender.tombstones.lift(lead_ids, tenant)
 
     def _settle_columns(self) -> list[str]:
         """See to it that nothing of erased rows is left in the columnar copy; what could not be done, as sentences."""

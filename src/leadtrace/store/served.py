@@ -16,6 +16,7 @@ import urllib3
 from leadtrace.errors import OtlpError, SettingsError, SourceError
 from leadtrace.otlp.ledger import Held
 from leadtrace.otlp.plain import event_from_plain, span_from_plain
+from leadtrace.otlp.tombstone import Readmitted
 from leadtrace.store.erased import Erased
 from leadtrace.store.interface import EventFilter, Found, Holds, LeadFilter, LeadRow
 
@@ -112,6 +113,13 @@ class ServedStore:
         asked = orjson.dumps({"lead_ids": list(lead_ids), "tenant": tenant})
         response = self._send("POST", "erase", "", asked, _ERASE_TIMEOUT)
         return self._read({"erased": _loads(response.data, self._url)}, "erased", Erased.from_json)
+
+    def readmit(self, lead_ids: Sequence[str], tenant: str | None = None) -> Readmitted:
+        """Have the server store what arrives of a lead again; see `EmbeddedStore.readmit`."""
+        asked = orjson.dumps({"lead_ids": list(lead_ids), "tenant": tenant})
+        response = self._send("POST", "readmit", "", asked, _ERASE_TIMEOUT)
+        answer = {"readmitted": _loads(response.data, self._url)}
+        return self._read(answer, "readmitted", lambda said: Readmitted(int(said["lifted"]), bool(said["still"])))
 
     def _found(self, asked: Mapping[str, object]) -> Found:
         found = Found()

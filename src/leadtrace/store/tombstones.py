@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from leadtrace.otlp.ledger import sequence_of
 from leadtrace.otlp.ranges import EMPTY, Ranges
 from leadtrace.otlp.records import EventRecord, SpanRecord
-from leadtrace.otlp.tombstone import tombstone
+from leadtrace.otlp.tombstone import Readmitted, tombstone
 from leadtrace.store.rows import uid_of
 
 if TYPE_CHECKING:
@@ -76,6 +76,17 @@ class Tombstones:
         made = [tombstone(self._key, one, tenant) for one in lead_ids]
         self._connection.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", [(one, now_ns) for one in made])
         self._known.update(made)
+
+    def lift(self, lead_ids: Sequence[str], tenant: str | None) -> Readmitted:
+        """Let those leads in again: what `add` did with the same tenant is undone. One transaction."""
+        if not self._key:
+            return Readmitted(0, still=False)
+        found = [one for lead in lead_ids if (one := tombstone(self._key, lead, tenant)) in self._known]
+        with self._connection:
+            self._connection.executemany("DELETE FROM tombstones WHERE tombstone = ?", [(one,) for one in found])
+        self._known.difference_update(found)
+        still = tenant is not None and any(tombstone(self._key, one, None) in self._known for one in lead_ids)
+        return Readmitted(len(found), still)
 
     def sift(self, spans: Iterable[SpanRecord], events: Iterable[EventRecord]) -> Sifted:
         """What of a batch may be stored. Records that name several leads lose the erased ones and stay for the others."""

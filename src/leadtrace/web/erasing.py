@@ -1,6 +1,7 @@
-"""POST /api/v1/erase: a lead removed from the store by the process that writes it.
+"""POST /api/v1/erase: a lead removed from the store by the process that writes it. POST /api/v1/readmit: let in again.
 
-    {"lead_ids": ["…"], "tenant": null}   →   200 and what was removed, as `leadtrace.store.erased.Erased` has it
+    {"lead_ids": ["…"], "tenant": null}   →   200 and what was removed, as `leadtrace.store.erased.Erased` has it;
+                                              {"lifted": 1, "still": false}, as `leadtrace.otlp.tombstone.Readmitted`
 
 `lead_ids` are those of one lead, as they are recorded: one by each key of the writers' ring. `tenant` null is any. Who may
 ask is decided before (`leadtrace.web.guard`). A page that somebody visits could send a form to this machine too: so the
@@ -9,6 +10,7 @@ type must be JSON, which no page may send elsewhere without asking first, and no
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
@@ -19,13 +21,14 @@ from starlette.routing import Route
 from leadtrace.errors import LeadtraceError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from starlette.requests import Request
 
+    from leadtrace.otlp.tombstone import Readmitted
     from leadtrace.store.erased import Erased
 
-__all__ = ["erase_route"]
+__all__ = ["erasing_routes"]
 
 _MOST_BYTES: Final = 64 << 10
 _MOST_IDS: Final = 100
@@ -34,6 +37,8 @@ _LONGEST: Final = 1_000
 
 class _Erases(Protocol):
     def erase(self, lead_ids: Sequence[str], tenant: str | None = None) -> Erased: ...
+
+    def readmit(self, lead_ids: Sequence[str], tenant: str | None = None) -> Readmitted: ...
 
 
 class _UsageError(LeadtraceError):
@@ -44,20 +49,30 @@ class _UsageError(LeadtraceError):
         self.status = status
 
 
-def erase_route(store: _Erases) -> Route:
-    """The route over a store that is open for writing."""
+def erasing_routes(store: _Erases) -> list[Route]:
+    """The routes over a store that is open for writing."""
 
     async def erase(request: Request) -> Response:
-        try:
-            lead_ids, tenant = _asked(request, await _body(request))
-            told = await run_in_threadpool(store.erase, lead_ids, tenant)
-        except _UsageError as cause:
-            return _json({"error": str(cause)}, cause.status)
-        except LeadtraceError as cause:
-            return _json({"error": str(cause)}, 503)
-        return _json(told.as_json())
+        return await _answer(request, lambda lead_ids, tenant: store.erase(lead_ids, tenant).as_json())
 
-    return Route("/api/v1/erase", erase, methods=["POST"])
+    async def readmit(request: Request) -> Response:
+        return await _answer(request, lambda lead_ids, tenant: asdict(store.readmit(lead_ids, tenant)))
+
+    return [
+        Route("/api/v1/erase", erase, methods=["POST"]),
+        Route("/api/v1/readmit", readmit, methods=["POST"]),
+    ]
+
+
+async def _answer(request: Request, do: Callable[[list[str], str | None], dict[str, Any]]) -> Response:
+    try:
+        lead_ids, tenant = _asked(request, await _body(request))
+        told = await run_in_threadpool(do, lead_ids, tenant)
+    except _UsageError as cause:
+        return _json({"error": str(cause)}, cause.status)
+    except LeadtraceError as cause:
+        return _json({"error": str(cause)}, 503)
+    return _json(told)
 
 
 async def _body(request: Request) -> bytes:

@@ -1,4 +1,4 @@
-"""Where a lead is erased, one place after the other: a place that fails does not keep the others from it."""
+"""Where a lead is erased, or let in again, one place after the other: a place that fails does not keep the others from it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from leadtrace.errors import LeadtraceError, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from leadtrace.otlp.tombstone import Readmitted
     from leadtrace.settings import Settings
+    from leadtrace.store.embedded import EmbeddedStore
+    from leadtrace.store.served import ServedStore
 
-__all__ = ["Done", "erase_everywhere", "ids_of"]
+__all__ = ["Done", "Opened", "erase_everywhere", "ids_of", "readmit_everywhere"]
 
 
 @dataclass(slots=True)
@@ -80,6 +83,61 @@ def erase_everywhere(
     return places
 
 
+@dataclass(slots=True)
+class Opened:
+    """What a place says of a lead that is to be let in again."""
+
+    place: str
+    where: str
+    lifted: int = 0
+    """Tombstones."""
+    still: bool = False
+    """Whether it is turned away all the same, because it was erased for any tenant."""
+    left: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "place": self.place,
+            "where": self.where,
+            "lifted": self.lifted,
+            "still": self.still,
+            "left": self.left,
+        }
+
+
+def readmit_everywhere(
+    lead_ids: Sequence[str], tenant: str | None, journal: Path | None, source: str, named: bool, token: str
+) -> list[Opened]:
+    """Let a lead in again, the store first: so nothing is sent that would be turned away there."""
+    from leadtrace.journal.erasing import readmit_lead
+    from leadtrace.journal.folder import Folder
+    from leadtrace.journal.tombstones import readmit
+
+    ways: list[tuple[str, str, Callable[[], Readmitted]]] = []
+    if "://" in source or named or Path(source).expanduser().exists():
+        ways.append(("store", source, lambda: _readmitted_by_store(source, lead_ids, tenant, token)))
+    if journal is not None and (journal / "segments").is_dir():
+        ways.append(("journal", str(journal), lambda: readmit(Folder(journal), lead_ids, tenant)))
+        ways.append(("lead events", str(journal), lambda: readmit_lead(journal, lead_ids, tenant=tenant)))
+    found: list[Opened] = []
+    for place, where, way in ways:
+        try:
+            told = way()
+        except (LeadtraceError, OSError) as problem:
+            found.append(Opened(place, where, left=[f"nothing could be done there: {problem}"]))
+        else:
+            found.append(Opened(place, where, told.lifted, told.still))
+    return found
+
+
+def _readmitted_by_store(source: str, lead_ids: Sequence[str], tenant: str | None, token: str) -> Readmitted:
+    store = _writable(source, token)
+    try:
+        return store.readmit(lead_ids, tenant)
+    finally:
+        store.close()
+
+
 def _attempt(place: str, where: str, erase: Callable[[], Done]) -> Done:
     try:
         return erase()
@@ -113,24 +171,26 @@ def _lead_events(folder: Path, lead_ids: Sequence[str], tenant: str | None) -> D
 
 
 def _store(source: str, lead_ids: Sequence[str], tenant: str | None, token: str) -> Done:
+    store = _writable(source, token)
+    try:
+        told = store.erase(lead_ids, tenant)
+    finally:
+        store.close()
+    ranges = {boot: one.as_json() for boot, one in told.ranges.items()}
+    return Done("store", source, told.counts(), ranges, told.left, told.searched_bytes, told.traces)
+
+
+def _writable(source: str, token: str) -> ServedStore | EmbeddedStore:
+    """The store of a running server, or of a file that nobody writes. Raises SettingsError for others."""
     scheme = source.partition("://")[0].lower() if "://" in source else ""
     if scheme in ("http", "https"):
         from leadtrace.store.served import ServedStore
 
-        served = ServedStore(source, token)
-        told = served.erase(lead_ids, tenant)
-        served.close()
-    elif not scheme:
-        from leadtrace.store.embedded import EmbeddedStore
-
-        store = EmbeddedStore.open(source, write=True)
-        try:
-            told = store.erase(lead_ids, tenant)
-        finally:
-            store.close()
-    else:
+        return ServedStore(source, token)
+    if scheme:
         raise SettingsError(
             f"nothing can be erased from {scheme}:// by this command", expected="a path, or http://host:port"
         )
-    ranges = {boot: one.as_json() for boot, one in told.ranges.items()}
-    return Done("store", source, told.counts(), ranges, told.left, told.searched_bytes, told.traces)
+    from leadtrace.store.embedded import EmbeddedStore
+
+    return EmbeddedStore.open(source, write=True)
