@@ -120,3 +120,25 @@ def test_a_store_that_cannot_be_read_is_an_error_of_the_source(tmp_path: Path) -
     code, output = Machine(tmp_path).doctor(str(tmp_path / "nothing.db"))
     assert code == 3
     assert "there is no store" in output
+    assert "name another with --reconcile" in output
+
+
+def test_a_clock_that_was_set_between_processes_is_told_with_when(tmp_path: Path) -> None:
+    """An hour back for the second of three: forth and back again, between whom; also when the journal has sent it all."""
+    machine = Machine(tmp_path)
+    jumped = "import time; real = time.time_ns; time.time_ns = lambda: real() - 3_600_000_000_000\n"
+    with serving(machine.store, machine.environ) as url:
+        for before in ("", jumped, ""):
+            environ = machine.environ | {"OTEL_EXPORTER_OTLP_ENDPOINT": url}
+            subprocess.run([sys.executable, "-c", before + APP], env=environ, check=True, timeout=50)
+        told = [one for one in machine.told(url)["findings"] if "clock was set" in one["says"]]
+    assert [one["level"] for one in told] == ["warn", "warn"]
+    back, forth = (one["says"] for one in told)
+    assert "a clock was set back by 3,600 s after intake, process " in back
+    assert "a clock was set forward by 3,600 s after intake, process " in forth
+
+
+def test_a_clock_that_keeps_time_is_told_as_such(sent: Machine) -> None:
+    """By every note that the journal has."""
+    said = [one["says"] for one in sent.told(str(sent.store))["findings"] if one["check"] == "clock"]
+    assert said == ["nobody has set it by more than 5 s between the processes that recorded"]

@@ -14,9 +14,10 @@ from lead_files import EXAMPLE_LEADS, FILE_LEADS, personal_in, words_of
 
 import leadtrace as lt
 from leadtrace.errors import SourceError
-from leadtrace.journal.erasing import erase_lead, lead_of_kept
+from leadtrace.journal.erasing import erase_lead, lead_of_kept, readmit_lead
 from leadtrace.journal.outbox import Outbox
 from leadtrace.journal.quarantine import discard, in_quarantine
+from leadtrace.otlp.tombstone import Readmitted
 
 SCHEMA = {"type": "object", "required": ["zip"], "properties": {"zip": {"minLength": 5}}}
 
@@ -161,6 +162,21 @@ def test_erasing_in_one_tenant_leaves_the_same_id_in_another(told):
     told.lead_events.bring_in()
     with told.lead_events.outbox.transaction() as database:
         assert database.execute("SELECT tenant FROM lead_events").fetchall() == [("b",)]
+
+
+def test_a_lead_that_is_readmitted_is_taken_in_again(told):
+    """From then on, for the tenant for which it was erased."""
+    lt.lead_event({}, id="before", destination="meta", lead_id="l")
+    told.lead_events.bring_in()
+    erase_lead(told.folder, ["l"], tenant="")
+    assert readmit_lead(told.folder, ["l"]) == Readmitted(0, still=False)
+    lt.lead_event({}, id="erased", destination="meta", lead_id="l")
+    told.lead_events.bring_in()
+    assert readmit_lead(told.folder, ["l"], tenant="") == Readmitted(1, still=False)
+    lt.lead_event({}, id="back", destination="meta", lead_id="l")
+    told.lead_events.bring_in()
+    with told.lead_events.outbox.transaction() as database:
+        assert database.execute("SELECT id FROM lead_events").fetchall() == [("back",)]
 
 
 def test_whose_a_kept_record_is_can_be_told_without_a_key(told):

@@ -79,10 +79,16 @@ def doctor(ctx: click.Context, app: str | None, reconcile: str | None, as_json: 
 
 
 def _reconciled(url: str, settings: Settings, books: list[Ledger]) -> Reconciled:
+    from leadtrace.errors import SourceError
     from leadtrace.otlp.reconcile import reconcile
     from leadtrace.reading.sources import source_of
 
-    source = source_of(url, settings.token)
+    try:
+        source = source_of(url, settings.token)
+    except SourceError as problem:  # it names the option of the reading commands, and somebody typed this one
+        if "do" in problem.data:
+            problem.data["do"] = str(problem.data["do"]).replace("--from", "--reconcile")
+        raise
     try:
         return reconcile(books, source.sequences())
     finally:
@@ -90,7 +96,7 @@ def _reconciled(url: str, settings: Settings, books: list[Ledger]) -> Reconciled
 
 
 def _findings(settings: Settings | None, app: str | None, books: list[Ledger]) -> Iterator[Finding]:
-    from leadtrace.cli.examining.books import examine_books
+    from leadtrace.cli.examining.books import examine_books, examine_own_clock
     from leadtrace.cli.examining.configuration import examine_settings
     from leadtrace.cli.examining.places import examine_places
     from leadtrace.cli.examining.sending import examine_clock, examine_endpoints
@@ -104,6 +110,7 @@ def _findings(settings: Settings | None, app: str | None, books: list[Ledger]) -
     yield from examine_places(settings)
     if settings.journal is not None:
         yield from examine_books(settings.journal, books, destination_names(settings), time.time_ns())
+        yield from examine_own_clock(settings.journal, time.time_ns())
     yield from examine_endpoints(os.environ)
     if settings.from_.startswith(("http://", "https://")):
         yield from examine_clock(settings.from_, settings.token)

@@ -17,6 +17,7 @@ from leadtrace.journal.aside import set_aside
 from leadtrace.journal.folder import write_whole
 from leadtrace.journal.frames import RECORDS, Type
 from leadtrace.journal.segment import Segment, SegmentReader, lock_of_the_dead
+from leadtrace.otlp.clock import ClockNote
 from leadtrace.otlp.ledger import Ledger, sequence_of
 from leadtrace.otlp.peek import uid_of
 from leadtrace.otlp.ranges import EMPTY, Ranges
@@ -32,6 +33,7 @@ __all__ = [
     "Contents",
     "Figures",
     "book_of",
+    "clock_notes",
     "close_books",
     "contents",
     "enter",
@@ -204,6 +206,8 @@ def enter(folder: Folder, boot: str, told: Figures) -> None:
             return
         book["merged"] += told.merged
         book.update(pid=head.pid, host=head.host, service=head.service, started_ns=head.started_ns)
+        if head.machine:
+            book["clock"] = [head.machine, head.uptime_ns, head.started_ns]
         book["first_sequence"] = min(book.get("first_sequence", head.first_sequence), head.first_sequence)
         book["last_sequence"] = max(book.get("last_sequence", 0), told.last_sequence, folder.last_noted(boot))
         book["ended_ns"] = max(book.get("ended_ns", 0), told.last_ns)
@@ -270,6 +274,28 @@ def ledgers(folder: Folder) -> list[Ledger]:
     unread = {one.boot for one in folder.unread()}
     found = [_ledger(folder, boot, segments.get(boot, ()), aside.get(boot, ()), boot in unread) for boot in boots]
     return sorted(found, key=lambda one: (one.started_ns, one.boot))
+
+
+def clock_notes(folder: Folder) -> list[ClockNote]:
+    """What each process's last segments say of the machine's clock, those that are gone by the books; in no order."""
+    found = []
+    for path in (folder.path / "ledger").glob("*.json"):
+        book = book_of(folder, path.stem)
+        if isinstance(noted := book.get("clock"), list):
+            machine, uptime, wall = noted
+            found.append(
+                ClockNote(str(machine), book["host"], int(uptime), int(wall), path.stem, book["service"], book["pid"])
+            )
+    for segment in folder.segments():
+        with contextlib.suppress(OSError), SegmentReader(segment) as reader:
+            head = reader.head
+            if head.machine:
+                found.append(
+                    ClockNote(
+                        head.machine, head.host, head.uptime_ns, head.started_ns, head.boot, head.service, head.pid
+                    )
+                )
+    return found
 
 
 def _ledger(folder: Folder, boot: str, segments: Iterable[Segment], aside: Iterable[int], unread: bool) -> Ledger:

@@ -43,6 +43,7 @@ from leadtrace.journal.tombstones import erased_among
 from leadtrace.journal.volatile import Volatile, VolatileWriting
 from leadtrace.journal.writing import Writing
 from leadtrace.otlp import identity
+from leadtrace.otlp.clock import machine_boot, uptime_ns
 from leadtrace.otlp.sink import Receipt, Signal
 
 if TYPE_CHECKING:
@@ -322,6 +323,8 @@ class JournalSink:
             self._first_sequence,
             self._required,
             self.resource,
+            machine=machine_boot(),
+            uptime_ns=uptime_ns(),
         )
 
     def _go_to_memory(self, failed: Writing | None, why: OSError) -> Writing:

@@ -91,6 +91,10 @@ class Head:
     resource: bytes = b""
     """The encoded resource that its records share."""
     format: int = FORMAT
+    machine: str = ""
+    """The start of the machine on which it was begun, '' where that has no name."""
+    uptime_ns: int = 0
+    """Since then, at `started_ns`: the same distance for all segments of it while nobody sets the clock."""
 
     def as_json(self) -> bytes:
         shown = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "resource"}
@@ -118,6 +122,8 @@ class Head:
                 tuple(str(one) for one in said["lanes"]),
                 bytes.fromhex(said["resource"]),
                 form,
+                str(said.get("machine", "")),
+                int(said.get("uptime_ns", 0)),
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             return cls()

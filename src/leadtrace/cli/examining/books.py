@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from leadtrace.cli.examining.finding import Finding
+    from leadtrace.otlp.clock import ClockNote
     from leadtrace.otlp.ledger import Ledger
     from leadtrace.otlp.reconcile import Hole, Reconciled
 
-__all__ = ["examine_books", "ledgers_of", "told_of_holes"]
+__all__ = ["examine_books", "examine_own_clock", "ledgers_of", "told_of_holes"]
 
 _AHEAD_NS: Final = 5_000_000_000
+_RECENT_NS: Final = 7 * 86_400 * 1_000_000_000
 _MOST_HOLES: Final = 100
 """Holes that are printed one by one; `--json` has all of them."""
 
@@ -101,6 +103,37 @@ def examine_books(folder: Path, books: Sequence[Ledger], configured: Collection[
             yield ok("books", f"{lane.lane}: {lane.forgotten:,} were let go of unsent (leadtrace journal forget)")
 
 
+def examine_own_clock(folder: Path, now_ns: int) -> Iterator[Finding]:
+    """This machine's clock against the time since it was started, as each process that recorded here wrote both down."""
+    from leadtrace.journal.books import clock_notes
+    from leadtrace.journal.folder import Folder
+    from leadtrace.otlp.clock import ClockNote, jumps, machine_boot, uptime_ns
+
+    where = Folder(folder)
+    if not where.exists():
+        return
+    notes = clock_notes(where)
+    if machine_boot():
+        hosts = {one.host for one in notes if one.machine == machine_boot()}
+        notes += [ClockNote(machine_boot(), host, uptime_ns(), now_ns) for host in hosts]
+    found = [one for one in jumps(notes, _AHEAD_NS) if one.after.wall_ns > now_ns - _RECENT_NS]
+    for one in found:
+        which = "forward" if one.by_ns > 0 else "back"
+        yield warn(
+            "clock",
+            f"a clock was set {which} by {abs(one.by_ns) / 1e9:,.0f} s after {_who(one.before)} began to record at"
+            f" {_moment(one.before.wall_ns)}, and before {_after(one.after)} at {_moment(one.after.wall_ns)}:"
+            " the order of what different processes told there cannot be told from its times",
+            "let it keep time by NTP; recorded times are never changed",
+        )
+    if notes and not found:
+        yield ok("clock", f"nobody has set it by more than {_AHEAD_NS / 1e9:.0f} s between the processes that recorded")
+
+
+def _after(one: ClockNote) -> str:
+    return f"{_who(one)} did" if one.boot else "now,"
+
+
 def told_of_holes(found: Reconciled, where: str) -> Iterator[Finding]:
     """Both books laid over each other: the sum, and each hole."""
     told = ", ".join(
@@ -157,7 +190,7 @@ def _told(hole: Hole) -> Finding:
             )
 
 
-def _who(one: Ledger | Hole) -> str:
+def _who(one: Ledger | Hole | ClockNote) -> str:
     process = f"{one.service or 'a process'}" + (f", process {one.pid}" if one.pid else "")
     return f"{process}{f' on {one.host}' if one.host else ''} (boot {one.boot})"
 
