@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy
@@ -62,11 +64,14 @@ def flow(time_ns: int, number: int) -> EventRecord:
 
 @pytest.fixture
 def answered(tmp_path: Path) -> Callable[..., Report]:
+    numbers = itertools.count()
+
     def answer(events: list[EventRecord], **options: object) -> Report:
-        store = EmbeddedStore.open(tmp_path / "store.db", write=True)
+        path = tmp_path / f"{next(numbers)}.db"  # each in a store of its own
+        store = EmbeddedStore.open(path, write=True)
         store.append([], events)
         store.close()
-        with leadtrace.open(str(tmp_path / "store.db")) as reader:
+        with leadtrace.open(str(path)) as reader:
             return reader.report("capacity", now_ns=1, **options)
 
     return answer
@@ -199,6 +204,28 @@ def test_order_of_arrival_and_duplicates_change_nothing(answered: Callable[..., 
     shuffled = rising()
     random.Random(1).shuffle(shuffled)
     assert answered([*shuffled, *shuffled[:10]]).as_json() == straight
+
+
+def test_a_clock_that_is_off_moves_the_date_by_as_much_and_nothing_else(answered: Callable[..., Report]) -> None:
+    late = [replace(one, time_ns=one.time_ns + 600 * 10**9) for one in rising()]
+    (row,), (off,) = answered(rising()).of(ResourceRow), answered(late).of(ResourceRow)
+    assert (off.maximum, off.last, off.peak, off.points) == (row.maximum, row.last, row.peak, row.points)
+    assert (off.trend_a_day, off.fit) == (pytest.approx(row.trend_a_day), pytest.approx(row.fit))
+    assert off.full_ns - row.full_ns == pytest.approx(600 * 10**9, abs=10**9)
+    assert off.peak_ns - row.peak_ns == 600 * 10**9
+
+
+def test_samples_that_are_missing_are_fewer_and_the_line_stays_where_the_peaks_are(
+    answered: Callable[..., Report],
+) -> None:
+    whole = rising()
+    gaps = [one for number, one in enumerate(whole) if number % 4 == 2 or number % 3]  # each day's peak is at noon
+    (row,), (cut,) = answered(whole).of(ResourceRow), answered(gaps).of(ResourceRow)
+    assert (row.samples, cut.samples, cut.points) == (40, len(gaps), 10)
+    assert (cut.trend_a_day, cut.full_ns, cut.peak) == (row.trend_a_day, row.full_ns, row.peak)
+    (fewer,) = answered([one for one in whole if one.time_ns < MONDAY + 4 * DAY]).of(ResourceRow)
+    assert fewer.points != row.points
+    assert fewer.samples == 16
 
 
 def test_only_one_service(answered: Callable[..., Report]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,18 @@ def test_order_of_arrival_and_duplicates_change_nothing(told: Callable[..., Repo
     shuffled = story(STORY)
     random.Random(3).shuffle(shuffled)
     assert told([*shuffled, *shuffled[5:15]]).as_json() == straight
+
+
+def test_sends_by_a_clock_that_is_behind_that_of_the_pins_are_told_as_without_an_adapter(
+    told: Callable[..., Report],
+) -> None:
+    """Two hours: the send seems to have come before its pin. The counts stay, and a note says what is not known."""
+    off = [replace(one, time_ns=one.time_ns - 2 * HOUR) if one.name == "dispatch.sent" else one for one in story(STORY)]
+    found = told(off)
+    assert found.sample.counts == told(story(STORY)).sample.counts
+    assert {one.adapter: one.sent for one in found.of(AdapterRow) if one.sent} == {"": 5, "a": 1}
+    assert "5 of 6 sends have no adapter: their enrollments were never told to be pinned" in found.notes
+    assert [one.sent for one in found.of(SequenceRow)] == [4, 2]
 
 
 def test_a_season_of_sends_is_what_one_counts_by_going_through_it(told: Callable[..., Report]) -> None:

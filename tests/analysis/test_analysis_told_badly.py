@@ -41,7 +41,19 @@ ASKED: dict[str, dict[str, Any]] = {
     "surroundings": {"fingerprint": ("credit-timeout", "TeleCheck-unavailable"), "flow": ("Home Insurance",)},
 }
 OFF = 40 * NS
-Ask = Callable[[str, str], Report[Any]]
+Ask = Callable[..., Report[Any]]
+OTHERWISE: list[tuple[str, dict[str, Any]]] = [
+    *(("series", {"of": of, "by": "buyer"}) for of in ("leads", "durations", "errors", "work", "last", "capacity")),
+    ("errors", {"of": "failures"}),
+    ("errors", {"of": "attempt_failures"}),
+    ("business", {"by": "lead"}),
+    ("business", {"by": "buyer"}),
+    ("patterns", {"per": "run", "by": "word", "length": 2}),
+    ("frequency", {"by": "flow", "over": "day"}),
+    ("roi", {"over": "day", "by": "service"}),
+    ("ads", {"over": "day"}),
+]
+"""What else a few of them may be asked."""
 
 
 def each(*left_out: str) -> list[Any]:
@@ -70,9 +82,14 @@ def ask(told: dict[str, Told], tmp_path_factory: pytest.TempPathFactory) -> Ask:
     paths = {way: one.write(folder / f"{way}.db", ordered=way != "mixed") for way, one in told.items()}
 
     @cache
-    def answer(way: str, name: str) -> Report[Any]:
+    def usual(way: str, name: str) -> Report[Any]:
+        return answer(way, name, **ASKED[name])
+
+    def answer(way: str, name: str, **options: Any) -> Report[Any]:
+        if not options and ASKED[name]:
+            return usual(way, name)
         with leadtrace.open(paths[way]) as reader:
-            return reader.report(name, now_ns=MONDAY + 30 * DAY, **ASKED[name])
+            return reader.report(name, now_ns=MONDAY + 30 * DAY, **options)
 
     return answer
 
@@ -86,6 +103,13 @@ def test_another_order_and_duplicates_change_no_answer(ask: Ask, name: str) -> N
     well = ask("well", name)
     assert well.rows or name == "lint"
     assert ask("mixed", name) == well
+
+
+@pytest.mark.parametrize(("name", "options"), OTHERWISE)
+def test_nor_do_they_whatever_else_is_asked(ask: Ask, name: str, options: dict[str, Any]) -> None:
+    well = ask("well", name, **options)
+    assert well.rows
+    assert ask("mixed", name, **options) == well
 
 
 # --- clocks that differ -------------------------------------------------------------------------------------------------
