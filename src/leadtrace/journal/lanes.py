@@ -424,13 +424,13 @@ class Lane:
         progress = cursor.progress
         moved = False
         while not progress.done:
+            self._seen = self._erased.state  # before anything is read: who is erased from here on is noticed at sending
             part = one.reader.read(progress.offset)
             if part.end == progress.offset:
                 break
             if self._erased.look():
                 self._erase_late(one, part.frames)
                 part = one.reader.read(progress.offset)
-            self._seen = self._erased.state
             try:
                 moved |= self._send_all(one, cursor, part.frames, own)
             except _ErasedMeanwhileError:
