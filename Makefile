@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
 # Two cores are what CI has.
 JOBS ?= 2
+# The tests start hundreds of interpreters, which else compile the package each time.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint types unit e2e servers pythons fuzz bench docs format clean
@@ -16,7 +18,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "leadtrace needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; set PYTHON=")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo 'installing into $(VENV) (about a minute the first time) …'
-	@$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(RUN) pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(RUN) compileall -qq -j 0 -x '/tests?/' $(VENV)/lib src || true  # on all cores, and without the tests of others
 	@touch $@
 
 install: $(VENV)/.installed ## A virtual environment with everything in it
@@ -24,7 +27,8 @@ install: $(VENV)/.installed ## A virtual environment with everything in it
 demo: install ## The example pipeline, the server, the first timelines
 	@$(BIN)/leadtrace demo
 
-test: install lint types unit ## What must pass before anything lands
+test: install ## What must pass before anything lands
+	@$(MAKE) --no-print-directory -j 2 lint types unit
 
 lint: install
 	@$(BIN)/ruff check --quiet .
@@ -48,7 +52,8 @@ e2e: install servers ## The example through the real Collector, Jaeger and serve
 pythons: ## The tests on each Python that is given: make pythons PYTHONS='python3.12 python3.13'
 	@for one in $(PYTHONS); do $(MAKE) --no-print-directory unit VENV=.venv-$$(basename $$one) PYTHON=$$one || exit 1; done
 
-fuzz: install ## A million inputs against a real server, ten minutes at most
+fuzz: install ## Properties with examples drawn anew, then a million inputs against a real server, ten minutes at most
+	@$(RUN) pytest -n $(JOBS) --dist loadfile -m hypothesis --hypothesis-profile anew
 	@LEADTRACE_FUZZ_INPUTS=1000000 LEADTRACE_FUZZ_S=560 $(RUN) pytest tests/receiver/test_receiver_fuzz.py -s --timeout 900
 
 bench: install ## The ratios of bench/RESULTS.md, made anew

@@ -1,9 +1,10 @@
-"""What tests of several layers share: a receiver of OTLP on loopback that keeps what came and answers as it is told."""
+"""What tests of several layers share: how they run, and a receiver of OTLP on loopback that keeps what came and answers as told."""
 
 from __future__ import annotations
 
 import gzip
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -18,12 +19,24 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
+from hypothesis import HealthCheck, settings
+from opentelemetry import trace
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.util._once import Once
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator
+
+# The same examples each time, so that a run says something of the change and not of the draw; `make fuzz` draws anew. A busy
+# machine is no finding.
+settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("anew", settings.get_profile("same"), derandomize=False)
+settings.load_profile("same")
+
+_MEMORY = Path("/dev/shm")
+_ROOM = 2 << 30
 
 _MESSAGES = {"logs": ExportLogsServiceRequest, "traces": ExportTraceServiceRequest}
 
@@ -173,6 +186,22 @@ def grpc_receiver(port: int = 0, credentials: grpc.ServerCredentials | None = No
     finally:
         receiver.gate.set()
         server.stop(0).wait()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Temporary files lie in memory where there is room: what is synced is there at once, and thousands of times it is."""
+    if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+
+@pytest.fixture(autouse=True)
+def _no_provider_stays() -> Iterator[None]:
+    """A tracer provider is set once in a process: what one test has set would switch the words on in the next."""
+    before = trace._TRACER_PROVIDER
+    yield
+    if trace._TRACER_PROVIDER is not before:
+        trace._TRACER_PROVIDER = before
+        trace._TRACER_PROVIDER_SET_ONCE = Once()
 
 
 @pytest.fixture

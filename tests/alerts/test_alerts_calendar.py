@@ -139,7 +139,7 @@ RANGES = st.lists(
     st.integers(1, 3 * 24 * 60),
     st.integers(1, 3 * 24 * 60),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_spans_lie_in_their_window_in_order_and_add_up(
     week: list[list[tuple[int, int]]], zone: str, start: int, first: int, second: int
 ) -> None:

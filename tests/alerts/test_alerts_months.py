@@ -187,7 +187,7 @@ def test_a_pause_ends_an_alert_and_says_so_and_so_does_leaving_the_file() -> Non
 
 
 @given(st.lists(st.integers(0, 600), max_size=25), st.integers(0, 20), st.integers(0, 20))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_restarts_between_any_two_looks_change_nothing(minutes: list[int], hold: int, keep: int) -> None:
     """What was kept as JSON goes on as if nothing had happened, whatever leads came."""
     rules = rules_of(SILENCE.replace('keep_firing = "0s"', f'for = "{hold}m"\nkeep_firing = "{keep}m"'))

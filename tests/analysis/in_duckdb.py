@@ -25,6 +25,8 @@ _KINDS = {
     **{one.name: _SORTS.get(one.sort, pyarrow.int64()) for one in FACTS},
 }
 _FACTS = {one.name for one in FACTS}
+_DUCKDB = duckdb.connect(config={"threads": 1})
+"""One for all: another takes longer to open than most stories to ask. What a copy holds is its cursor's own, and temporary."""
 
 
 class InDuckDB:
@@ -41,9 +43,7 @@ class InDuckDB:
             copied.notes,
         )
         self.copied = copied
-        self._shared: dict[str, Any] = {"connection": duckdb.connect(config={"threads": 1}), "facts": None}
-        if like is not None:
-            self._shared = like._shared
+        self._shared: dict[str, Any] = {"connection": _DUCKDB.cursor(), "facts": None} if like is None else like._shared
 
     def query(self, sql: str, parameters: Any = None) -> list[Any]:
         named = _FACTS & set(re.findall(r"[a-z_0-9]+", sql))
@@ -55,7 +55,7 @@ class InDuckDB:
         for name, time in (("events", "time_ns"), ("spans", "start_ns")):
             until = f"AND {time} < {self.part.until_ns}" if self.part.until_ns else ""
             connection.execute(
-                f"CREATE OR REPLACE VIEW lead_{name} AS "
+                f"CREATE OR REPLACE TEMP VIEW lead_{name} AS "
                 f"SELECT * FROM all_{name} WHERE {time} >= {self.part.since_ns} {until}"
             )
         return connection.execute(sql, used_parameters(sql, parameters)).fetchall()
@@ -77,5 +77,5 @@ class InDuckDB:
         )
         connection = self._shared["connection"]
         connection.register("copied", table)
-        connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM copied")
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM copied")
         connection.unregister("copied")

@@ -150,7 +150,7 @@ def test_the_levels_down_to_the_advertisement_are_those_counted_one_by_one() -> 
     assert by_platform == Counter(platform for platform, _ in each)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     stations=st.lists(
         st.tuples(

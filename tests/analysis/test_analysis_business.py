@@ -204,7 +204,7 @@ def test_a_limit_is_told_and_a_date_that_is_none_refused(reader: Reader) -> None
         reader.report("business", as_of="soon")
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     answers=st.lists(
         st.tuples(st.integers(0, 4), st.sampled_from(["accepted", "rejected", "pending"]), st.integers(0, 30)),

@@ -37,7 +37,7 @@ def test_the_lady_tasting_tea() -> None:
 
 
 @given(st.integers(1, 12), st.integers(1, 12), st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_fishers_test_is_the_sum_over_all_tables_no_likelier(of: int, other_of: int, data: st.DataObject) -> None:
     count, other = data.draw(st.integers(0, of)), data.draw(st.integers(0, other_of))
     drawn = count + other
@@ -53,7 +53,7 @@ _NUMBERS = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=12)
 
 
 @given(_NUMBERS, _NUMBERS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_cliffs_delta_is_what_counting_all_pairs_gives(values: list[float], others: list[float]) -> None:
     pairs = [(a > b) - (a < b) for a, b in itertools.product(values, others)]
     assert cliffs_delta(values, others) == pytest.approx(sum(pairs) / len(pairs))
@@ -140,7 +140,7 @@ def test_a_lead_does_not_differ_from_itself() -> None:
 
 
 @given(st.randoms())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_order_of_arrival_and_duplicates_do_not_change_what_differs(chance: random.Random) -> None:
     found = records(bad())
     spans, events = [*found.spans, *found.spans[:2]], [*found.events, *found.events[:3]]
@@ -232,7 +232,7 @@ def test_few_leads_are_said_to_be_few() -> None:
 
 
 @given(st.randoms())
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_the_order_of_leads_does_not_change_what_tells_groups_apart(chance: random.Random) -> None:
     one, other = group(12, lambda n: sale("a", 100 + n, "x")), group(12, lambda n: sale("b", 90 + n, "x"), 50)
     rows = explanations(one, other, everything=True)

@@ -151,7 +151,7 @@ def made(draw: st.DrawFn, began: int = 0, name: str = "w") -> tuple[Drawn, dict[
 
 
 @given(made())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_path_of_a_run_made_of_turns_and_of_work_beside_work_is_the_one_it_was_made_with(
     drawn: tuple[Drawn, dict[str, int]],
 ) -> None:
@@ -180,7 +180,7 @@ def anything(draw: st.DrawFn, low: int = 0, high: int = 200, depth: int = 0) -> 
 
 
 @given(st.lists(anything(), max_size=4))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_stretches_of_any_path_follow_each_other_and_fill_the_run(below: list[Drawn]) -> None:
     found = passage(word("flow", "F", 0, 210, *below))
     stretches = critical_path(found.root)
@@ -197,7 +197,7 @@ def test_the_stretches_of_any_path_follow_each_other_and_fill_the_run(below: lis
 
 
 @given(st.lists(anything(), max_size=3), st.randoms())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_order_of_arrival_and_duplicates_do_not_change_the_path(below: list[Drawn], chance: random.Random) -> None:
     found = records(word("flow", "F", 0, 210, *below))
     spans, events = [*found.spans, *found.spans[::2]], [*found.events, *found.events[::3]]

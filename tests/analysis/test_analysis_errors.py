@@ -294,7 +294,7 @@ def test_the_binomial_tail_is_the_sum_of_its_terms(k: int, n: int, p: float) -> 
     assert at_least(k, n, p) == pytest.approx(sum(comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k, n + 1)))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     errors=st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 40), st.integers(0, 3)), max_size=25),
     order=st.randoms(use_true_random=False),

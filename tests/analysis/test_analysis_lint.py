@@ -279,7 +279,7 @@ FAULTY = word(
 
 
 @given(st.randoms(), st.booleans())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_order_of_arrival_and_duplicates_do_not_change_what_is_found(chance: random.Random, backwards: bool) -> None:
     several = [(f"lead_{n}", records(FAULTY, lead=f"lead_{n}", run=f"run_{n}", trace=n + 1)) for n in range(3)]
     expected = linted(*several)

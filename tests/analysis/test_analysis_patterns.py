@@ -213,7 +213,7 @@ def test_a_length_that_cannot_be_is_refused() -> None:
     assert find_common_event_patterns([]) == ()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     leads=st.lists(st.lists(st.sampled_from("abc"), max_size=7), max_size=6), order=st.randoms(use_true_random=False)
 )

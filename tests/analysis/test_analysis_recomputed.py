@@ -123,7 +123,7 @@ def test_a_shorter_time_out_cuts_tries_and_a_longer_one_is_taken_to_be_used_up()
 
 
 @given(st.lists(anything(), max_size=4))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_without_a_change_every_run_takes_what_it_took_to_the_nanosecond(below: list[Drawn]) -> None:
     found = passage(word("flow", "F", 0, 210, *below))
     assert recompute(found, []).after_ns == found.root.length_ns
@@ -134,7 +134,7 @@ _IN_TURN = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 60)), min_size=2
 
 
 @given(_IN_TURN, st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_of_calls_in_turn_the_new_time_is_the_plain_sum(calls: list[tuple[int, int]], data: st.DataObject) -> None:
     """Beside the reckoning on trees stands one on a list of gaps and lengths."""
     below, at = [], 0
@@ -160,7 +160,7 @@ def test_of_calls_in_turn_the_new_time_is_the_plain_sum(calls: list[tuple[int, i
 
 
 @given(st.lists(anything(), min_size=1, max_size=4), st.sampled_from(["s0", "s1", "s2"]))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_taking_something_away_never_makes_a_run_longer(below: list[Drawn], name: str) -> None:
     found = passage(word("flow", "F", 0, 210, *below))
     for change in (LeftOut(name), Cached(name), TimedOut(name, 5)):

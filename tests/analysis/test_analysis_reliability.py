@@ -185,7 +185,7 @@ def test_steady_refusals_are_no_sign_of_an_end() -> None:
     assert ask("reliability", story.events, now_ns=START + 9 * DAY).of(Ending) == ()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     calls=st.lists(
         st.tuples(st.sampled_from("ST"), st.sampled_from(["success", "failed", "cancelled"]), st.integers(1, 9)),

@@ -267,7 +267,7 @@ def test_one_enhancement_alone_can_be_asked_for(reader: Reader) -> None:
     assert {row.enhancement for row in found.rows} == {"credit score"}  # type: ignore[attr-defined]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     calls=st.lists(
         st.tuples(

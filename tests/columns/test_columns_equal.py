@@ -138,7 +138,7 @@ def other_halves(events: list[EventRecord]) -> list[EventRecord]:
     ]
 
 
-@settings(max_examples=EXAMPLES, deadline=None, phases=PHASES)
+@settings(max_examples=EXAMPLES, phases=PHASES)
 @given(taken=steps)
 def test_rows_and_columns_answer_alike_after_any_history(
     alike: Callable[[Path, list[Slice]], None], taken: list[tuple[str, object]]
@@ -169,7 +169,7 @@ def test_rows_and_columns_answer_alike_after_any_history(
         store.close()
 
 
-@settings(max_examples=EXAMPLES, deadline=None, phases=PHASES)
+@settings(max_examples=EXAMPLES, phases=PHASES)
 @given(events=st.lists(an_event(), min_size=20, max_size=60), spans=st.lists(a_span(), max_size=20))
 def test_every_value_is_taken_out_of_the_attributes_alike(
     alike: Callable[[Path, list[Slice]], None], events: list[EventRecord], spans: list[SpanRecord]

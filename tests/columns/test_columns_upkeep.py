@@ -13,6 +13,7 @@ from leadtrace.analysis.answer import answer
 from leadtrace.analysis.registry import analysis
 from leadtrace.errors import SourceError
 from leadtrace.otlp.records import EventRecord, SpanRecord
+from leadtrace.store import file
 from leadtrace.store.columns import copying
 from leadtrace.store.columns.copying import copy_new, made_from_json, remake
 from leadtrace.store.columns.files import folder_of, making
@@ -204,6 +205,13 @@ def test_files_that_somebody_removed_are_done_without_and_the_answer_says_so(
         assert "`leadtrace reindex` makes columns" in relations.notes[0]
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Erasing waits for readers who stay: not for long here."""
+    monkeypatch.setattr(file, "BUSY_MS", 50)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_files_made_anew_while_an_answer_is_read_are_read_again(store: EmbeddedStore, upkeep: Upkeep) -> None:
     store.append([], [an_event(number) for number in range(3)])
     upkeep.copy()

@@ -158,12 +158,9 @@ async def test_a_slow_handler_does_not_hold_up_an_event_loop() -> None:
 
 def test_events_come_to_handlers_with_neither_provider_nor_configure(monkeypatch: pytest.MonkeyPatch) -> None:
     """The third switch: with a handler attached the words tell, and with the last one detached they call through again."""
-    from opentelemetry import trace
-
     from leadtrace.words import runtime
     from leadtrace.words.opening import switched_on
 
-    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)  # whatever a test before has set in this process
     monkeypatch.setattr(runtime, "_current", None)
 
     seen: list[str] = []

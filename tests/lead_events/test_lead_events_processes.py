@@ -74,11 +74,12 @@ def test_without_a_journal_they_are_held_in_memory_sent_and_what_is_not_is_told_
         import logging; logging.basicConfig(format="%(message)s")
         @lt.sender("meta")
         def meta(payload, event): print(event.id)
-        with lt.configure():
-            for one in ("e1", "e2"):
-                receipt = lt.lead_event({}, id=one, destination=["meta", "google"], lead_id="l")
-                print(receipt.saved, receipt.why)
-            lt.send_waiting()
+        telemetry = lt.configure()
+        for one in ("e1", "e2"):
+            receipt = lt.lead_event({}, id=one, destination=["meta", "google"], lead_id="l")
+            print(receipt.saved, receipt.why)
+        lt.send_waiting()
+        telemetry.shutdown(0.2)
     """
     done = run(script, LEADTRACE_JOURNAL="off")
     assert done.stdout == "False in memory\nFalse in memory\ne1\ne2\n"

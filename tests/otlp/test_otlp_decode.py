@@ -399,7 +399,7 @@ _values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(attributes=st.dictionaries(st.text(max_size=6), _values, max_size=4))
 def test_any_attributes_read_the_same_from_both_encodings(attributes):
     request = ExportTraceServiceRequest()
@@ -412,7 +412,7 @@ def test_any_attributes_read_the_same_from_both_encodings(attributes):
     assert repr(one.attributes) == repr(attributes)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(body=st.binary(max_size=300))
 def test_any_bytes_decode_or_are_refused(body):
     for decode in (decode_traces, decode_logs, decode_traces_json, decode_logs_json):

@@ -29,20 +29,20 @@ _values = st.recursive(
 _attributes = st.dictionaries(_keys, _values, max_size=4)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(value=_values)
 def test_any_value_comes_back_as_it_was(value):
     """Compared as text: NaN is not equal to itself, and 1 is equal to 1.0 and True."""
     assert repr(value_from_plain(orjson.loads(orjson.dumps(value_to_plain(value))))) == repr(value)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(attributes=_attributes)
 def test_any_attributes_come_back_from_json_text(attributes):
     assert repr(loads_attributes(dumps_attributes(attributes))) == repr(attributes)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(attributes=_attributes, body=_values | st.none(), time=st.integers(0, 2**64 - 1))
 def test_any_record_comes_back_from_json_text(attributes, body, time):
     resource, scope = Resource(attributes, "https://r"), Scope("s", "1", attributes, "https://s")

@@ -88,7 +88,7 @@ def recorded(draw: st.DrawFn) -> Found:
     return Found([draw(spans(*one)) for one in ids], [draw(events(uid)) for uid in range(1, count + 1)])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(recorded(), st.randoms(use_true_random=False))
 def test_order_and_repetition_change_nothing(found: Found, random) -> None:
     whole = build(found, "lead_A")
@@ -99,7 +99,7 @@ def test_order_and_repetition_change_nothing(found: Found, random) -> None:
     assert build(again, "lead_A").text() == whole.text()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(recorded())
 def test_each_record_of_the_lead_is_told_once_and_no_other_lead_is(found: Found) -> None:
     whole = build(found, "lead_A")
@@ -114,7 +114,7 @@ def test_each_record_of_the_lead_is_told_once_and_no_other_lead_is(found: Found)
     assert {(one.trace_id, one.span_id) for one in found.spans if one.lead_id == "lead_A"} <= set(spans)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(recorded(), st.integers(1, 200))
 def test_no_line_is_wider_than_asked(found: Found, width: int) -> None:
     text = build(found, "lead_A").text(width)

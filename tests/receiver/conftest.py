@@ -56,8 +56,10 @@ class Served:
         return self.process.wait(20)
 
 
-def command(*options: str) -> list[str]:
-    return [sys.executable, "-c", "from leadtrace.cli.serve import serve; serve()", *options]
+def command(*options: str, busy_ms: int = 0) -> list[str]:
+    """The server's command line; `busy_ms`: how long it waits for another program that holds its store, if not as ever."""
+    first = f"from leadtrace.store import file; file.BUSY_MS = {busy_ms}; " if busy_ms else ""
+    return [sys.executable, "-c", f"{first}from leadtrace.cli.serve import serve; serve()", *options]
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -66,10 +68,10 @@ def environment(**more: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def serving(store: Path, *options: str, token: str = "", says: str = "") -> Iterator[Served]:
+def serving(store: Path, *options: str, token: str = "", says: str = "", busy_ms: int = 0) -> Iterator[Served]:
     """A server that ends cleanly; on its standard error it says nothing, or one line with `says` in it."""
     process = subprocess.Popen(
-        command("--grpc-port", "0", "--http-port", "0", "--store", str(store), *options),
+        command("--grpc-port", "0", "--http-port", "0", "--store", str(store), *options, busy_ms=busy_ms),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

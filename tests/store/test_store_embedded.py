@@ -278,7 +278,7 @@ _records = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(batches=st.lists(_records, min_size=1, max_size=5))
 def test_any_batches_in_any_order_make_each_record_once(tmp_path_factory, batches):
     """Events over few uids and spans, whole spans again and again: as many events as uids, and no span twice."""

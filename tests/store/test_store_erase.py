@@ -352,7 +352,7 @@ def test_a_store_written_before_overwriting_began_is_rewritten_once(tmp_path):
     store.close()
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given_data(st.randoms(use_true_random=False))
 def test_no_byte_of_an_erased_lead_is_left_whatever_was_stored_around_it(tmp_path_factory, chance: random.Random):
     """Records of every size, in many batches and pages, some replaced: every id and word of the lead is gone from file, log
@@ -393,7 +393,7 @@ def _plain(found) -> list[str]:
 _whose = st.lists(st.sampled_from([ANN, BOB, "lead_eve_00000000"]), max_size=3, unique=True)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given_data(st.lists(_whose, min_size=1, max_size=14), st.integers(0, 14), st.booleans())
 def test_before_or_after_the_erasure_a_record_ends_the_same(tmp_path_factory, records, erased_at, tenant):
     """Whatever arrived before it, after it, or again: what is there in the end is what would be there without the lead."""

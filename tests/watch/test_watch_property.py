@@ -21,7 +21,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps=STEPS)
 def test_each_beginning_and_end_is_told_once_in_its_order(tmp_path_factory, steps: list[str]) -> None:
     folder: Path = tmp_path_factory.mktemp("world")

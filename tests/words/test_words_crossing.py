@@ -205,7 +205,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.one_of(st.none(), st.text(), st.dictionaries(st.one_of(KEYS, st.text(), st.integers()), VALUES)))
 def test_resume_never_raises(carried: Any) -> None:
     for strict in (True, False):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from words_provider import Spans, recording
 
@@ -50,7 +50,7 @@ EMAILS = st.builds(
 NAMES = st.sampled_from(["Quimby", "Zarathustra", "Wolfeschlegel", "Featherstone", "O'Shaughnessy"])
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(phone=PHONES, email=EMAILS, first=NAMES, last=NAMES)
 def test_contacts_and_names_never_appear_in_what_is_recorded(phone: str, email: str, first: str, last: str) -> None:
     person = Person("lead_7K9mHpQR3x2B5N8j", first, last, email, phone)
@@ -114,7 +114,7 @@ def test_stack_traces_say_nothing_personal(opted: str, monkeypatch: pytest.Monke
     assert "Zarathustra" not in said
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.one_of(EMAILS, PHONES.filter(lambda one: one.startswith(("+1", "(")))))
 def test_a_lead_id_that_is_a_contact_is_hashed_the_same_everywhere(contact: str) -> None:
     with recording() as spans, lt.capture() as told:

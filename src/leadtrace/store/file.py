@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["WriteLock", "beside", "connect_reader", "connect_writer", "in_memory", "plainly"]
 
 APPLICATION_ID: Final = 0x4C54_5243  # "LTRC", in the header of the file
+BUSY_MS = 5_000
+"""How long a connection waits for a lock that another one has."""
 _LEAST_SQLITE: Final = (3, 51, 3)
 _LEAST_FORM: Final = 2
 """The oldest form that is read as it is: what later migrations add is for writers."""
@@ -108,7 +110,7 @@ def connect_writer(path: Path) -> apsw.Connection:
     _check_file(path, must_be_ours=False)
     with plainly(path):
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        connection.set_busy_timeout(5_000)
+        connection.set_busy_timeout(BUSY_MS)
         if not path.stat().st_size:
             connection.pragma("page_size", 8192)
         connection.pragma("journal_mode", "wal")
@@ -137,7 +139,7 @@ def connect_reader(path: Path) -> apsw.Connection:
     _check_file(path, must_be_ours=True)
     with plainly(path):
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-        connection.set_busy_timeout(5_000)
+        connection.set_busy_timeout(BUSY_MS)
         connection.pragma("cache_size", -16_000)
         connection.pragma("temp_store", "memory")
         _check_version(connection, path, _LEAST_FORM)
