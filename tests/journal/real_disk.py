@@ -20,14 +20,16 @@ class CannotMountError(Exception):
 
 
 class RealDisk:
-    """Mounted at `path`. The one that made it calls `remove`."""
+    """Found at `path`, a link to where it is mounted: there is the disk or a file, and never an empty folder in which somebody
+    who writes just then would begin anew. The one that made it calls `remove`."""
 
     def __init__(self, folder: Path) -> None:
         """Raises CannotMountError."""
         self.path = folder / "disk"
+        self._place = folder / "mounted"
         self._image = folder / "disk.img"
         self._device = ""
-        self.path.mkdir()
+        self._place.mkdir()
         if os.geteuid() != 0 or shutil.which("mkfs.ext4", path=_TOOLS) is None:
             raise CannotMountError
         with self._image.open("wb") as file:
@@ -40,9 +42,12 @@ class RealDisk:
         try:
             self._device = _run("losetup", "-f", "--show", self._image).strip()
             subprocess.run([_tool("e2fsck"), "-fy", self._device], capture_output=True, check=False)
-            _run("mount", "-o", "errors=remount-ro", self._device, self.path)
+            _run("mount", "-o", "errors=remount-ro", self._device, self._place)
         except subprocess.CalledProcessError as why:
             raise CannotMountError(why.stderr) from why
+        link = self.path.with_name("link")
+        link.symlink_to(self._place)
+        link.replace(self.path)
 
     def turn_read_only(self) -> None:
         """As ext4 does when it meets an error in its own structures, with files open."""
@@ -57,8 +62,11 @@ class RealDisk:
             os.close(descriptor)
 
     def take_away(self) -> None:
-        """Unmounted under those who have files open."""
-        _run("umount", "-l", self.path)
+        """Unmounted under those who have files open; no folder can be made where it was."""
+        nothing = self.path.with_name("nothing")
+        nothing.touch()
+        nothing.replace(self.path)
+        _run("umount", "-l", self._place)
         _run("losetup", "-d", self._device)  # goes with the last who has it open
         self._device = ""
 

@@ -83,16 +83,28 @@ def names_ann(request):
     return (503, {}) if ANN.encode() in request.body else None
 
 
+@pytest.fixture
+def slow(over_http):
+    """A receiver that answers once its `gate` is set: a sender with a batch in hand meanwhile removes nothing itself."""
+    over_http.gate.clear()
+    return over_http
+
+
+def has_in_hand(receiver, *kinds: str) -> None:
+    """Wait until a request of each of those kinds is on its way."""
+    until(lambda: {one.kind for one in receiver.asked} >= {*kinds})
+
+
 def content(folder: Folder) -> bytes:
     """Every byte of the journal's files."""
     return b"".join(one.read_bytes() for one in sorted(folder.path.rglob("*")) if one.is_file())
 
 
-def test_a_lead_is_removed_from_a_journal_that_waits_while_its_writer_lives(sink_to, folder, over_http):
+def test_a_lead_is_removed_from_a_journal_that_waits_while_its_writer_lives(sink_to, folder, slow):
     """Its events, its spans and what lies beneath them; others' records are there as they were, and go out. What was removed
     is in the books as erased, and a flush does not wait for it."""
-    over_http.judge = names_ann
-    sink = sink_to(over_http.address)
+    slow.judge = names_ann
+    sink = sink_to(slow.address)
     first = tell(sink, "flow.started", ANN)
     other = tell(sink, "flow.started", BOB)
     sink.append(FOREIGN, span("GET /", 3, parent=2, url__path=f"/leads/{ANN}"))
@@ -101,31 +113,34 @@ def test_a_lead_is_removed_from_a_journal_that_waits_while_its_writer_lives(sink
     sink.append(SPANS, span("step of ann", 2, lead__id=ANN))
     sink.append(SPANS, span("step of bob", 4, lead__id=BOB))
     last = tell(sink, "flow.completed", ANN)
-    until(lambda: sink.stats.retries > 0)  # a batch with all of it is in hand
+    has_in_hand(slow, "logs", "traces")
     told = remove_lead(folder, [ANN])
     assert (told.events, told.spans, told.changed, told.left) == (2, 3, 0, [])
     boot = identity.current().boot
     assert told.ranges == {boot: Ranges.of((first, first), (last, last))}
     assert ANN.encode() not in content(folder)
+    slow.gate.set()
     assert sink.flush(10)
-    assert over_http.names("logs") == ["flow.started"]
-    assert sorted(over_http.names("traces")) == ["of bob", "step of bob"]
+    assert slow.names("logs") == ["flow.started"]
+    assert sorted(slow.names("traces")) == ["of bob", "step of bob"]
     [book] = [one for one in ledgers(folder) if one.boot == boot]
     assert (book.erased, book.acknowledged & Ranges.of((first, last))) == (told.ranges[boot], Ranges.of((other, other)))
     assert not book.contradictions
     assert status(folder).damaged == 0
 
 
-def test_what_names_several_leads_goes_out_without_this_one(sink_to, folder, over_http):
+def test_what_names_several_leads_goes_out_without_this_one(sink_to, folder, slow):
     """In its place in the file, as long as it was."""
-    over_http.judge = names_ann
-    sink = sink_to(over_http.address)
+    slow.judge = names_ann
+    sink = sink_to(slow.address)
     tell(sink, "enhancement.started", ANN, BOB, cost="0.02")
     size = folder.bytes()
+    has_in_hand(slow, "logs")
     told = remove_lead(folder, [ANN])
     assert (told.events, told.changed, folder.bytes()) == (0, 1, size)
+    slow.gate.set()
     assert sink.flush(10)
-    [record] = over_http.records("logs")
+    [record] = slow.records("logs")
     said = {one.key: one.value for one in record.attributes}
     assert [one.string_value for one in said["leadtrace.lead_ids"].array_value.values] == [BOB]
     assert said["cost"].string_value == "0.02"
@@ -152,15 +167,17 @@ def test_a_lead_that_is_removed_between_reading_and_sending_is_not_sent(sink_to,
     assert over_http.names("logs") == ["flow.started"]
 
 
-def test_only_the_named_tenant_s_lead_goes(sink_to, folder):
+def test_only_the_named_tenant_s_lead_goes(sink_to, folder, slow):
     """Another tenant's lead of that id is another lead."""
-    sink = sink_to(NOWHERE)
+    sink = sink_to(slow.address)
     tell(sink, "lead.received", ANN, tenant="north")
     tell(sink, "lead.received", ANN)
+    has_in_hand(slow, "logs")
     told = remove_lead(folder, [ANN], "north")
     assert (told.events, told.changed) == (1, 0)
     assert content(folder).count(ANN.encode()) == 1
     assert "the id is still in the journal's file" in told.left[0]
+    slow.gate.set()
 
 
 def test_what_is_recorded_of_the_lead_afterwards_is_removed_by_the_sender(sink_to, folder, over_http):
@@ -255,14 +272,16 @@ def test_the_id_in_words_of_others_is_replaced_and_short_ids_are_left_alone(sink
     assert b"\x0a\x0212" in left
 
 
-def test_removing_twice_or_nobody_is_no_mistake(sink_to, folder):
+def test_removing_twice_or_nobody_is_no_mistake(sink_to, folder, slow):
     """Nothing is counted twice."""
-    sink = sink_to(NOWHERE)
+    sink = sink_to(slow.address)
     tell(sink, "lead.received", ANN)
+    has_in_hand(slow, "logs")
     assert remove_lead(folder, ["lead_nobody_knows"]).events == 0
     assert remove_lead(folder, [ANN]).events == 1
     again = remove_lead(folder, [ANN])
     assert (again.events, again.ranges, again.left) == (0, {}, [])
+    slow.gate.set()
 
 
 def test_while_a_process_writes_without_pause_every_other_record_stays_and_arrives(sink_to, folder, over_http):
