@@ -13,7 +13,8 @@ import pandas
 import pytest
 from click.testing import CliRunner
 from hours import Book
-from traffic import DAY, MONDAY, Traffic, generate
+from small import Story
+from traffic import DAY, HOUR, MONDAY, Traffic, generate
 
 import leadtrace
 from leadtrace.analysis.exchange import report_from_json
@@ -269,6 +270,26 @@ def weeks(now: dict[str, object], **usual: object) -> Callable[[Book], None]:
             book.hour(7 * 24 + hour, 60, **({"hits": 20} | usual | now))  # type: ignore[arg-type]
 
     return fill
+
+
+def test_a_run_that_goes_on_into_the_next_hour_is_one_run_of_the_week(tmp_path: Path) -> None:
+    """A hundred runs of an hour each: sold, or failed for good, after half of it."""
+    story = Story()
+    for number in range(100):
+        at, run, sold = 7 * DAY + number * HOUR // 6, f"r{number}", number % 10 > 0
+        own = {"lead": f"l{number}", "run": run}
+        story.tell("flow.started", **own, at=at, **{"flow.name": "F", "leadtrace.kind": "start"})
+        name, kind = ("delivery.accepted", "success") if sold else ("delivery.failed", "failure")
+        story.tell(name, **own, at=at + HOUR // 2, **{"delivery.buyer": "A", "leadtrace.kind": kind})
+        end = {"flow.name": "F", "leadtrace.kind": "milestone", "flow.summary.total_duration_ms": 3.6e6}
+        story.tell("flow.completed", **own, at=at + HOUR, **end)
+    store = EmbeddedStore.open(tmp_path / "store.db", write=True)
+    store.append([], story.events)
+    store.close()
+    with leadtrace.open(str(tmp_path / "store.db")) as reader:
+        found = reader.report("review", date=SECOND_WEEK, now_ns=MONDAY + 60 * DAY)
+    shares = [figure(found, "At a glance", name) for name in ("runs sold", "runs with a failure")]
+    assert [(one.value, one.sample) for one in shares] == [(0.9, 100), (0.1, 100)]
 
 
 def test_an_uneventful_week_gets_no_advice(advice: Callable[..., list[ReviewAdvice]]) -> None:

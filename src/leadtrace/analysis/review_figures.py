@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -26,6 +26,19 @@ __all__ = ["DAY", "Period", "Reviewed", "count", "mean", "money", "share"]
 
 DAY: Final = 24 * HOUR
 _SURE: Final = 0.99
+# Hours count a run in each in which it sold, failed or ended; a period counts it once.
+_RUNS: Final = """
+SELECT count(*), coalesce(sum(failed), 0), coalesce(sum(sold), 0)
+FROM (
+  SELECT tenant, run_id, max(CASE WHEN kind = 'failure' AND substr(name, 1, 12) <> 'enhancement.' THEN 1
+      WHEN name = 'error.occurred' AND error_severity IN ('high', 'critical') THEN 1 ELSE 0 END) AS failed,
+    max(CASE WHEN name = 'delivery.accepted' THEN 1 ELSE 0 END) AS sold
+  FROM lead_events
+  WHERE run_id <> '' AND (name IN ('flow.completed', 'flow.failed', 'flow.cancelled', 'flow.interrupted', 'delivery.accepted')
+      OR name = 'error.occurred' AND error_severity IN ('high', 'critical')
+      OR kind = 'failure' AND substr(name, 1, 12) <> 'enhancement.')
+  GROUP BY tenant, run_id
+) runs"""
 
 
 @dataclass(slots=True, frozen=True)
@@ -63,11 +76,11 @@ class Reviewed:
 
     @cached_property
     def now(self) -> Counts:
-        return self._sum(self.period.since_ns, self.period.until_ns)
+        return self._whole(self.period.since_ns, self.period.until_ns)
 
     @cached_property
     def before(self) -> Counts:
-        return self._sum(self.period.before_ns, self.period.before_until_ns)
+        return self._whole(self.period.before_ns, self.period.before_until_ns)
 
     @cached_property
     def work(self) -> Mapping[Work, Worked]:
@@ -118,6 +131,10 @@ class Reviewed:
         if not before:
             return None
         return (value / self.period.days) / (before / self.period.days_before) - 1
+
+    def _whole(self, since_ns: int, until_ns: int) -> Counts:
+        ((runs, failed, sold),) = self.relations.within(since_ns, until_ns).query(_RUNS)
+        return replace(self._sum(since_ns, until_ns), runs=int(runs), failed=int(failed), sold=int(sold))
 
     def _sum(self, since_ns: int, until_ns: int) -> Counts:
         return sum((self.hours.counts(one) for one in self.hours.hours(since_ns, until_ns)), Counts())
