@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from leadtrace.cli.options import Moment, echo_json
+from leadtrace.cli.options import Moment, echo_json, store_file, store_option
 from leadtrace.cli.progress import progress
-from leadtrace.cli.reindex import store_option
 
 __all__ = ["export"]
 
@@ -28,11 +27,10 @@ def export(folder: Path, store: Path | None, since: int, until: int, tenant: str
     Broken off, it goes on where it was; run again on the same folder it adds what has arrived since. It may run beside a
     server.
     """
-    from leadtrace.settings import Settings
     from leadtrace.store.columns.exporting import export_store
     from leadtrace.store.relations.interface import Slice
 
-    path = Settings.from_env(store=store).store.expanduser().absolute()
+    path = store_file(store).expanduser().absolute()
     with progress("records") as tell:
         found = export_store(path, folder, Slice(since, until, tenant), tell)
     if as_json:

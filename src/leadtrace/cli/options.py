@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -14,11 +15,23 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Length", "Moment", "echo_json", "reading_options", "say", "width", "window_options"]
+__all__ = [
+    "Length",
+    "Moment",
+    "echo_json",
+    "reading_options",
+    "say",
+    "store_file",
+    "store_option",
+    "width",
+    "window_options",
+]
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d|w)")
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+_URL = re.compile(r"[a-z]{2,}:/", re.IGNORECASE)
+"""As a path has it, in which two slashes are one; a single letter is a drive."""
 _WIDEST = 160
 _LONGEST_S = 200 * 365 * 86400
 
@@ -118,3 +131,28 @@ def say(sentence: str) -> None:
     from leadtrace.query.printable import plain
 
     click.echo(f"leadtrace: {plain(sentence)}", err=True)
+
+
+def store_option(command: _F) -> _F:
+    """`--store`, as `store`: a file that is written, so no URL."""
+    return click.option(
+        "--store", type=click.Path(dir_okay=False, path_type=Path), help="The store's file.  [LEADTRACE_STORE]"
+    )(command)
+
+
+def store_file(given: Path | None, *, there: bool = True) -> Path:
+    """The store's file, as typed or set. Raises for a URL, and where it must be `there` and is not."""
+    from leadtrace.errors import SettingsError, SourceError
+    from leadtrace.settings import Settings
+
+    path = Settings.from_env(store=given).store
+    if _URL.match(str(path)):
+        raise SettingsError(
+            f"{str(path).replace(':/', '://', 1)} is a URL, and this works on the store's own file",
+            do="run it where the server runs, with --store and the path that `leadtrace serve` names when it starts"
+            if there
+            else "name a file with --store",
+        )
+    if there and not path.exists():
+        raise SourceError(f"there is no store {path}", do="name one with --store")
+    return path

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from leadtrace.cli.options import echo_json
+from leadtrace.cli.options import echo_json, store_file, store_option
 from leadtrace.cli.progress import progress
 
-__all__ = ["reindex", "store_option"]
+if TYPE_CHECKING:
+    from pathlib import Path
 
-store_option = click.option(
-    "--store", type=click.Path(dir_okay=False, path_type=Path), help="The store's file.  [LEADTRACE_STORE]"
-)
+__all__ = ["reindex"]
 
 
 @click.command("reindex")
@@ -26,12 +25,10 @@ def reindex(store: Path | None, anew: bool, as_json: bool) -> None:
     They are derived: PATH.columns may be deleted at any time. A running `leadtrace serve` keeps those of its store up to
     date by itself.
     """
-    from leadtrace.settings import Settings
     from leadtrace.store.columns.upkeep import Upkeep
     from leadtrace.store.embedded import EmbeddedStore
 
-    path = Settings.from_env(store=store).store
-    opened = EmbeddedStore.open(_there(path), write=True)
+    opened = EmbeddedStore.open(store_file(store), write=True)
     try:
         upkeep = Upkeep(opened)
         if anew:
@@ -47,12 +44,3 @@ def reindex(store: Path | None, anew: bool, as_json: bool) -> None:
         echo_json({"store": str(opened.path), "files": len(files), "records": rows, "bytes": size})
     else:
         click.echo(f"{rows:,} records in {len(files)} files of columns, {size / 1e6:,.1f} MB, beside {opened.path}")
-
-
-def _there(path: Path) -> Path:
-    """The path, where there is a store: opened for writing it would be made."""
-    from leadtrace.errors import SourceError
-
-    if not path.exists():
-        raise SourceError(f"there is no store {path}", do="name one with --store")
-    return path

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from leadtrace.cli.options import Length, echo_json, say
+from leadtrace.cli.options import Length, echo_json, say, store_file, store_option
 from leadtrace.cli.progress import progress
-from leadtrace.cli.reindex import store_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,18 +30,13 @@ def retain(ctx: click.Context, keep: float, store: Path | None, dry: bool, yes: 
     `--keep`.
     """
     from leadtrace.query.printable import moment
-    from leadtrace.settings import Settings
     from leadtrace.store.embedded import EmbeddedStore
     from leadtrace.store.retain import retain as run
 
     before_ns = time.time_ns() - int(keep * 1e9)
-    path = Settings.from_env(store=store).store
+    path = store_file(store)
     if not dry and not yes:
         click.confirm(f"Remove what was last touched before {moment(before_ns)} from {path}?", abort=True, err=True)
-    if not path.exists():
-        from leadtrace.errors import SourceError
-
-        raise SourceError(f"there is no store {path}", do="name one with --store")
     opened = EmbeddedStore.open(path, write=True)
     try:
         with progress("traces") as tell:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from leadtrace.cli.options import Length
+from leadtrace.cli.options import Length, store_file, store_option
 from leadtrace.errors import LeadtraceError, SettingsError, SourceError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _UNGUARDED = (
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--grpc-port", type=click.IntRange(0, 65535), default=4317, show_default=True, help="0: any free port.")
 @click.option("--http-port", type=click.IntRange(0, 65535), default=4318, show_default=True, help="0: any free port.")
-@click.option("--store", type=click.Path(dir_okay=False, path_type=Path), help="The store's file.  [LEADTRACE_STORE]")
+@store_option
 @click.option(
     "--token-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -62,6 +62,7 @@ def serve(
 
     try:
         settings = Settings.from_env(store=store)
+        path = store_file(store, there=False)
         token = _read_token(token_file) if token_file else settings.token
         if not token and not is_loopback(host):
             raise SettingsError(_UNGUARDED.format(host=host))
@@ -71,7 +72,7 @@ def serve(
 
         rules = _read_rules(rules_file, settings) if rules_file else None
         keeping = Keeping(not no_columns, keep)
-        asyncio.run(serve_until_stopped(host, grpc_port, http_port, settings.store, token, keeping, rules))
+        asyncio.run(serve_until_stopped(host, grpc_port, http_port, path, token, keeping, rules))
     except LeadtraceError as cause:
         click.echo(f"leadtrace serve: {cause}", err=True)
         sys.exit(3 if isinstance(cause, SourceError) else 2)
