@@ -5,7 +5,9 @@ What Prometheus makes of them is shown by the end-to-end tests, with promtool, a
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from leadtrace.alerts.prometheus.alertmanager import export_alertmanager
 from leadtrace.alerts.prometheus.rules_text import export_rules
 from leadtrace.alerts.prometheus.series import matching, promql_span
 from leadtrace.alerts.prometheus.yaml_text import yaml_text
-from leadtrace.alerts.rules import KINDS
+from leadtrace.alerts.rules import KINDS, Group, Rules
 from leadtrace.alerts.rules_file import loads
 from leadtrace.cli import main
 
@@ -54,6 +56,102 @@ def test_every_kind_of_rule_has_an_alert_and_what_it_loses_is_told() -> None:
     assert {one.kind for one in rules.rules.values()} == set(KINDS)
     for name in rules.rules:
         assert [one for one in found.unsaid if one.startswith(f"{name}: ")], name
+
+
+DELEGATED = {"capacity", "health_state", "custom"}
+"""Kinds of whose figures PromQL has none: they fire where the watch, which knows every option, says so."""
+NOT_OF_THEM = {"expiry": {"window_ns", "min_sample"}, "health_state": {"min_sample"}}
+"""Fields that every rule has and that the file does not take for that kind."""
+
+
+def otherwise(value: Any) -> Any:
+    """Another value of the sort."""
+    match value:
+        case bool():
+            return not value
+        case int() | float() | Decimal():
+            return value * 2 + 3 if value >= 1 or not value else value / 2
+        case None:
+            return 0.125
+        case tuple():
+            return (*value, "changed")
+        case str():
+            return f"{value}changed"
+    return {**value, "changed": "yes"}
+
+
+def said_of(rules: Rules) -> tuple[Any, ...]:
+    found = export_rules(rules)
+    return found.groups, found.unsaid
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"),
+    [
+        (kind, one.name)
+        for kind, of in KINDS.items()
+        for one in dataclasses.fields(of)
+        if one.name not in {"name", "kind", "groups", "place", *NOT_OF_THEM.get(kind, ())}
+    ],
+)
+def test_every_option_of_every_kind_is_in_what_is_exported_or_in_what_is_listed_as_unsaid(
+    kind: str, option: str
+) -> None:
+    rules = loads(EXAMPLE)
+    rule = next(one for one in rules.rules.values() if one.kind == kind)
+    value = otherwise(getattr(rule, option))
+    if option == "severity":
+        value = "low" if rule.severity != "low" else "high"
+    if option == "credentials":
+        value = ("none",)
+    changed = dataclasses.replace(rules, rules={**rules.rules, rule.name: dataclasses.replace(rule, **{option: value})})
+    if kind in DELEGATED and option not in {"severity", "runbook", "owners", "labels"}:
+        assert [one for one in said_of(rules)[1] if f"PromQL has no figures of the kind {kind}" in one]
+    else:
+        assert said_of(changed) != said_of(rules)
+
+
+@pytest.mark.parametrize("option", [one.name for one in dataclasses.fields(Group) if one.name not in {"name", "place"}])
+def test_every_option_of_a_group_is_exported_or_listed(option: str) -> None:
+    file = """
+[groups.one]
+kind = "buyer"
+value_per_lead = 5
+{more}
+[rules.few]
+kind = "too_few"
+groups = "*"
+[rules.money]
+kind = "budget"
+groups = "*"
+above = 100
+"""
+    more = {
+        "kind": "",
+        "calendar": "pauses = [{ from = 2026-11-26T08:00:00Z, until = 2026-11-26T09:00:00Z }]",
+        "values": 'values = ["another"]',
+        "owners": 'owners = ["@anna"]',
+        "events": 'events = ["delivery.rejected"]',
+        "attribute": 'events = ["lead.accepted"]\nattribute = "lead.source"',
+        "value_per_lead": "",
+        "spend_per_hour": "spend_per_hour = 3",
+        "currency": 'currency = "EUR"',
+    }[option]
+    changed = file.format(more=more)
+    if option == "kind":
+        changed = changed.replace('"buyer"', '"flow"')
+    if option == "value_per_lead":
+        changed = changed.replace("= 5", "= 7")
+    assert said_of(loads(changed)) != said_of(loads(file.format(more="")))
+
+
+def test_what_the_whole_file_says_and_prometheus_cannot_is_listed() -> None:
+    rules = loads(EXAMPLE)
+    for changed in (
+        dataclasses.replace(rules, delay_ns=120 * 10**9),
+        dataclasses.replace(rules, evaluate_every_ns=rules.evaluate_every_ns * 2),
+    ):
+        assert said_of(changed) != said_of(rules)
 
 
 def test_no_two_rules_of_one_document_are_the_same_to_prometheus() -> None:

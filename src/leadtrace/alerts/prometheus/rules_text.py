@@ -20,7 +20,7 @@ from leadtrace.alerts.rules import (
 from leadtrace.analysis.series import END_EVENTS
 
 if TYPE_CHECKING:
-    from leadtrace.alerts.rules import Group, Rule, Rules
+    from leadtrace.alerts.rules import Credential, Group, Rule, Rules
 
 __all__ = ["Exported", "export_rules"]
 
@@ -55,10 +55,19 @@ def export_rules(rules: Rules) -> Exported:
         if said:
             found.groups.append({"name": f"leadtrace {rule.name}", "interval": interval, "rules": said})
     found.groups.append({"name": "leadtrace itself", "interval": interval, "rules": _itself(rules)})
-    if any(one.calendar.hours is not None or one.calendar.country for one in rules.groups.values()):
+    calendars = [one.calendar for one in rules.groups.values()]
+    if any(one.hours is not None or one.country or one.closed_days or one.pauses for one in calendars):
         found.unsaid.append(
             "opening hours: windows are of clock time, not of opening time; while a group is closed nothing of it fires, "
             "by the metric leadtrace_group_open of `leadtrace serve --rules` or `leadtrace watch --metrics-port`"
+        )
+    if any(one.value_per_lead is not None or one.spend_per_hour is not None for one in rules.groups.values()):
+        found.unsaid.append(
+            "value_per_lead and spend_per_hour: rules of the kind budget alone work out the money at risk"
+        )
+    if rules.delay_ns:
+        found.unsaid.append(
+            f"delay: what is late by up to {promql_span(rules.delay_ns)} counts when it is counted, every window ends now"
         )
     return found
 
@@ -109,6 +118,7 @@ class _Saying:
         self._not(
             "its window begins anew when the group opens: leadtrace counts opening time alone", self._have_hours()
         )
+        self._not(f"min_sample {rule.min_sample} is not looked at", rule.min_sample > 0)
         return [*recorded, self._alert(expression, f"{{{{ $labels.group }}}}: no leads for {window}")] if groups else []
 
     def _too_few(self, rule: TooFew | Budget, more: str) -> list[dict[str, Any]]:
@@ -128,8 +138,9 @@ class _Saying:
             f"and on (group) {self._of('expected')} >= {least}\n{more}{_UNLESS_CLOSED}"
         )
         self._not(
-            f"what is expected is the mean of the same window of the last {weeks} weeks, and how much it varies is taken as by "
-            "chance alone (a normal distribution); leadtrace learns both by hour of the week, without closed time and incidents"
+            f"what is expected is the mean of the same window of the last {weeks} weeks, all of which must be there, and how much "
+            "it varies is taken as by chance alone (a normal distribution); leadtrace learns both by hour of the week, without "
+            f"closed time and incidents, from {promql_span(rule.history_ns)} of history, {rule.min_weeks} weeks at least"
         )
         told = "{{ $labels.group }}: {{ $value }} leads in " + window
         return [*recorded, self._alert(expression, told)] if groups else []
@@ -144,7 +155,9 @@ class _Saying:
                 hours = rule.window_ns / (3600 * 1e9)
                 share = f"1 - {self._of('observed', one)} / {self._of('expected', one)}"
                 at_risk = f"clamp_min({share}, 0) * {one.spend_per_hour} * {hours:g}"
-            recorded.append(self._record("at_risk", one, at_risk))
+            told = self._record("at_risk", one, at_risk)
+            told["labels"]["currency"] = one.currency
+            recorded.append(told)
         several = self._too_few(rule, f"and on (group) {self._of('at_risk')} > {rule.above}\n")
         return [*several[:-1], *recorded, several[-1]] if several else []
 
@@ -207,7 +220,11 @@ class _Saying:
             either += f"\nor ({self._of('took_ms')} > {above:g})"
         expression = f"({either})\nand on (group) {self._of('took')} >= {max(1, rule.min_sample)}\n{_UNLESS_CLOSED}"
         if groups:
-            self._not("quantiles are only as fine as the Collector's buckets, and no chance is worked out")
+            self._not("quantiles are only as fine as the Collector's buckets")
+            self._not(
+                f"whether chance explains it (probability {rule.probability:g}) is not worked out of durations, nor is it looked "
+                "at whether the time before had enough of them"
+            )
         told = "{{ $labels.group }}: " + f"p{rule.quantile * 100:g}" + " is {{ $value }} ms"
         found = self._alert(expression, told)
         found["labels"]["judged_by"] = "duration"  # beside the alert of the same name about failures
@@ -216,9 +233,7 @@ class _Saying:
     # Dates.
 
     def _expiry(self, rule: Expiry) -> list[dict[str, Any]]:
-        several = [
-            one for one in self.rules.credentials.values() if not rule.credentials or one.name in rule.credentials
-        ]
+        several = self._credentials()
         recorded = [
             {
                 "record": f"leadtrace:expires:{_slug(self.rule.name)}",
@@ -244,6 +259,13 @@ class _Saying:
         found = [one for one in self._groups() if leads(one)]
         self._not("it counts events, where leadtrace counts each lead once a day", bool(found))
         return found
+
+    def _credentials(self) -> list[Credential]:
+        """Those that the rule watches."""
+        if not isinstance(self.rule, Expiry):
+            return []
+        known = self.rules.credentials.values()
+        return [one for one in known if not self.rule.credentials or one.name in self.rule.credentials]
 
     def _have_hours(self) -> bool:
         return any(one.calendar.hours is not None for one in self._groups())
@@ -271,10 +293,11 @@ class _Saying:
         found["annotations"] = {"summary": told}
         if rule.runbook:
             found["annotations"]["runbook_url"] = _literal(rule.runbook)
-        owners = {one.name: one.owners for one in self._groups() if one.owners}
+        owners = [f"{one.name}: {', '.join(one.owners)}" for one in self._groups() if one.owners]
+        owners += [", ".join(rule.owners)] if rule.owners else []
+        owners += [f"{one.name}: {', '.join(one.owners)}" for one in self._credentials() if one.owners]
         if owners:
-            told_owners = "; ".join(f"{name}: {', '.join(who)}" for name, who in owners.items())
-            found["annotations"]["owners"] = _literal(told_owners)
+            found["annotations"]["owners"] = _literal("; ".join(owners))
         return found
 
     def _not(self, sentence: str, where: bool = True) -> None:
