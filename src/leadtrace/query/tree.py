@@ -11,7 +11,9 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from itertools import pairwise
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from leadtrace.otlp.records import EventRecord, SpanRecord, lead_ids_of
 from leadtrace.query.vocabulary import is_end_of, is_start, sequence_of, text
@@ -78,6 +80,7 @@ class Node:
 
 
 Item: TypeAlias = "Node | EventRecord"
+_NOBODY: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(slots=True)
@@ -98,7 +101,7 @@ def grow(spans: Iterable[SpanRecord], events: Iterable[EventRecord], lead_id: st
     graph = _Graph(spans, events)
     nodes = sorted((one for one in graph.nodes.values() if graph.owned(one, lead_id, tenant)), key=_first)
     kept = set(map(id, nodes))
-    own = sorted((one for one in graph.events if graph.event_owned(one, lead_id, tenant)), key=_by_sequence)
+    own = [one for one in graph.events if graph.event_owned(one, lead_id, tenant)]
     mine = set(map(id, own))
     tenants = sorted({text(one.attributes, "tenant_key") for one in own} | {_tenant(node) for node in nodes} - {""})
 
@@ -106,9 +109,12 @@ def grow(spans: Iterable[SpanRecord], events: Iterable[EventRecord], lead_id: st
     roots: list[Item] = []
     placed: set[int] = set()
     for node in nodes:
-        node.ends = [one for one in node.ends if id(one) in mine]
-        node.events = [one for one in node.events if id(one) in mine]
-        placed.update(id(one) for one in (*node.ends, *node.events, *((node.start,) if node.start else ())))
+        if len(own) < len(graph.events):
+            node.ends = [one for one in node.ends if id(one) in mine]
+            node.events = [one for one in node.events if id(one) in mine]
+        placed.update(map(id, node.ends), map(id, node.events))
+        if node.start is not None:
+            placed.add(id(node.start))
     parents = {id(node): graph.parent_within(node, kept) for node in nodes}
     _break_circles(nodes, parents)
     closes = _later_answers(nodes)
@@ -132,8 +138,8 @@ def grow(spans: Iterable[SpanRecord], events: Iterable[EventRecord], lead_id: st
     for node in nodes:
         start = [node.start] if node.start is not None and id(node.start) in mine else []
         rest = [*node.ends, *node.events, *below[id(node)]]
-        node.items = [*start, *_ordered(rest)]
-    return Forest(_ordered(roots), nodes, own, tenants)
+        node.items = [*start, *graph.ordered(rest)]
+    return Forest(graph.ordered(roots), nodes, own, tenants)
 
 
 def _first(node: Node) -> tuple[int, str, str]:
@@ -164,7 +170,11 @@ class _Graph:
 
     def __init__(self, spans: Iterable[SpanRecord], events: Iterable[EventRecord]) -> None:
         self.nodes: dict[tuple[str, str], Node] = {}
-        self.events = list(events)
+        in_order = _in_sequence(events)
+        self.events = [event for _, event in in_order]
+        self._places = {id(event): (key[1], key[2], place) for place, (key, event) in enumerate(in_order)}
+        """Of each event its process, its number there, and its place in the order of all."""
+        self._named: dict[object, frozenset[str]] = {}
         for span in spans:
             node = self._node(span.trace_id, span.span_id)
             node.span, node.word = span, text(span.attributes, "leadtrace.word")
@@ -178,12 +188,15 @@ class _Graph:
         self._owners: dict[int, frozenset[str]] = {}
 
     def _node(self, trace_id: str, span_id: str) -> Node:
-        return self.nodes.setdefault((trace_id, span_id), Node(trace_id, span_id))
+        found = self.nodes.get((trace_id, span_id))
+        if found is None:
+            found = self.nodes[trace_id, span_id] = Node(trace_id, span_id)
+        return found
 
     def _attach_events(self) -> None:
         """Start events first, because they say which word a node is; then its ends; what remains lies on it."""
         rest: list[EventRecord] = []
-        for event in sorted(self.events, key=_by_sequence):
+        for event in self.events:
             if event.span_id and is_start(event):
                 node = self._node(event.trace_id, event.span_id)
                 if node.start is None and node.word in ("", event.attributes["leadtrace.word"]):
@@ -203,10 +216,13 @@ class _Graph:
             else:
                 known.events.append(event)
         for node in self.nodes.values():
-            # What a recovery wrote gives way to what the process itself said, however late that arrived.
-            node.ends.sort(
-                key=lambda one: one.name == "flow.interrupted" or one.attributes.get("delivery.reason") == "interrupted"
-            )
+            if len(node.ends) > 1:
+                # What a recovery wrote gives way to what the process itself said, however late that arrived.
+                node.ends.sort(
+                    key=lambda one: (
+                        one.name == "flow.interrupted" or one.attributes.get("delivery.reason") == "interrupted"
+                    )
+                )
 
     def _leads_of_runs(self) -> dict[str, frozenset[str]]:
         """A run's leads: those that its flow names itself, else the only one that any record of it names."""
@@ -215,30 +231,38 @@ class _Graph:
         records: list[SpanRecord | EventRecord] = [node.span for node in self.nodes.values() if node.span]
         for record in (*records, *self.events):
             run = text(record.attributes, "leadtrace.run_id")
-            leads = set(lead_ids_of(record.attributes)) if run else set()
-            anyone[run] |= leads
-            if record.attributes.get("leadtrace.word") == "flow":
-                flow[run] |= leads
-        return {
-            run: frozenset(flow[run] or (leads if len(leads) == 1 else ()))
-            for run, leads in anyone.items()
-            if run and leads
-        }
+            if run and (leads := self._leads_on(record)):
+                anyone[run] |= leads
+                if record.attributes.get("leadtrace.word") == "flow":
+                    flow[run] |= leads
+        return {run: frozenset(flow[run] or (leads if len(leads) == 1 else ())) for run, leads in anyone.items()}
+
+    def _leads_on(self, record: SpanRecord | EventRecord) -> frozenset[str]:
+        """The leads that a record names itself; one set for all that name the same one."""
+        told = record.attributes
+        if "leadtrace.lead_ids" in told:
+            return frozenset(lead_ids_of(told))
+        lead = told.get("lead.id")
+        if not isinstance(lead, str):
+            return frozenset(lead_ids_of(told))
+        if (found := self._named.get(lead)) is None:
+            found = self._named[lead] = frozenset(lead_ids_of(told))
+        return found
 
     def _own(self, node: Node) -> frozenset[str]:
-        found: set[str] = set()
+        found = _NOBODY
         for record in (node.span, node.start):
             if record is not None:
-                found.update(lead_ids_of(record.attributes))
+                found |= self._leads_on(record)
         if not found:  # one that learned its lead while it was open says so at its end
             for end in node.ends:
-                found.update(lead_ids_of(end.attributes))
-        return frozenset(found) or self._run_leads.get(node.run_id, frozenset())
+                found |= self._leads_on(end)
+        return found or self._run_leads.get(node.run_id, _NOBODY)
 
     def owners(self, node: Node) -> frozenset[str]:
         """The leads that a node belongs to: its own, its run's, else its nearest ancestor's."""
         path: list[Node] = []
-        found: frozenset[str] = frozenset()
+        found = _NOBODY
         seen: set[int] = set()
         here: Node | None = node
         while here is not None and id(here) not in seen:
@@ -268,9 +292,7 @@ class _Graph:
 
     def event_owned(self, event: EventRecord, lead_id: str, tenant: str | None) -> bool:
         node = self.node_of(event)
-        leads = frozenset(lead_ids_of(event.attributes)) or self._run_leads.get(
-            text(event.attributes, "leadtrace.run_id"), frozenset()
-        )
+        leads = self._leads_on(event) or self._run_leads.get(text(event.attributes, "leadtrace.run_id"), _NOBODY)
         if not leads and node is not None:
             leads = self.owners(node)
         if lead_id not in leads:
@@ -278,6 +300,37 @@ class _Graph:
         return tenant is None or tenant == (
             text(event.attributes, "tenant_key") or (self._tenant(node) if node else "")
         )
+
+    def ordered(self, items: list[Item]) -> list[Item]:
+        """Merge of each process's own sequence, by time; what has no sequence is ordered by time alone.
+
+        A process's own order is never broken, even where its clock went back.
+        """
+        if len(items) < 2:
+            return items
+        processes: dict[str, list[tuple[tuple[int, int, object, str], int, Item]]] = defaultdict(list)
+        for item in items:
+            time_ns = item.time_ns
+            if isinstance(item, Node):
+                boot, counter, _ = self._places[id(item.start)] if item.start is not None else ("", 0, 0)
+                processes[boot].append(((counter if boot else time_ns, 0, item.trace_id, item.span_id), time_ns, item))
+            else:
+                boot, counter, place = self._places[id(item)]
+                processes[boot].append(((counter if boot else time_ns, 1, place, ""), time_ns, item))
+        for queue in processes.values():
+            queue.sort(key=itemgetter(0))
+        if len(processes) == 1:
+            return [item for queue in processes.values() for _, _, item in queue]
+        heads = [(queue[0][1], boot, 0) for boot, queue in processes.items()]
+        heapq.heapify(heads)
+        found: list[Item] = []
+        while heads:
+            _, boot, at = heapq.heappop(heads)
+            queue = processes[boot]
+            found.append(queue[at][2])
+            if at + 1 < len(queue):
+                heapq.heappush(heads, (queue[at + 1][1], boot, at + 1))
+        return found
 
     def node_of(self, event: EventRecord) -> Node | None:
         return self.nodes.get((event.trace_id, event.span_id)) if event.span_id else None
@@ -288,6 +341,8 @@ class _Graph:
 
     def parent_within(self, node: Node, kept: set[int]) -> Node | None:
         """The nearest node above that is kept: by the trace, across traces by the start event, else by a link."""
+        if node.above is not None and id(node.above) in kept:
+            return None if node.above is node else node.above
         seen: set[int] = {id(node)}
         here = self._cause(node, kept)
         while here is not None and id(here) not in seen:
@@ -341,39 +396,17 @@ def _break_circles(nodes: list[Node], parents: dict[int, Node | None]) -> None:
         done.update(path)
 
 
-def _by_sequence(event: EventRecord) -> tuple[object, ...]:
-    boot, counter = sequence_of(event) or ("", 0)
-    return (
-        event.time_ns,
-        boot,
-        counter,
-        event.name,
-        event.trace_id,
-        event.span_id,
-        event.index,
-        repr(sorted(event.attributes.items())),
-    )
+_Key: TypeAlias = "tuple[int, str, int, str, str, str, int]"
 
 
-def _ordered(items: Iterable[Item]) -> list[Item]:
-    """Merge of each process's own sequence, by time; what has no sequence is ordered by time alone.
-
-    A process's own order is never broken, even where its clock went back.
-    """
-    processes: dict[str, list[tuple[int, tuple[object, ...], Item]]] = defaultdict(list)
-    for item in items:
-        event = item.start if isinstance(item, Node) else item
-        boot, counter = sequence_of(event) or ("", 0)
-        time_ns = item.time_ns
-        tie = (0, item.trace_id, item.span_id) if isinstance(item, Node) else (1, *_by_sequence(item))
-        processes[boot].append((time_ns, (counter if boot else time_ns, *tie), item))
-    queues = {boot: sorted(queue, key=lambda one: one[1]) for boot, queue in processes.items()}
-    heads = [(queue[0][0], boot, 0) for boot, queue in queues.items()]
-    heapq.heapify(heads)
-    found: list[Item] = []
-    while heads:
-        _, boot, at = heapq.heappop(heads)
-        found.append(queues[boot][at][2])
-        if at + 1 < len(queues[boot]):
-            heapq.heappush(heads, (queues[boot][at + 1][0], boot, at + 1))
+def _in_sequence(events: Iterable[EventRecord]) -> list[tuple[_Key, EventRecord]]:
+    """By time, then by their process's own sequence, then by what they say: the same order however they arrived."""
+    found = sorted(((_key(one), one) for one in events), key=itemgetter(0))
+    if any(one[0] == other[0] for one, other in pairwise(found)):  # what they say is long to write out
+        found.sort(key=lambda one: (one[0], repr(sorted(one[1].attributes.items()))))
     return found
+
+
+def _key(event: EventRecord) -> _Key:
+    boot, counter = sequence_of(event) or ("", 0)
+    return event.time_ns, boot, counter, event.name, event.trace_id, event.span_id, event.index
