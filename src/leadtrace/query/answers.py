@@ -102,7 +102,6 @@ class Delivery:
 def deliveries(forest: Forest) -> list[Delivery]:
     """Every delivery of the lead, each once: by its id, else by its span, else each answer for itself."""
     found: dict[object, Delivery] = {}
-    homes = {id(event): node for node in forest.nodes for event in (*node.ends, *node.events)}
     for node in forest.nodes:
         if node.word != "delivery":
             continue
@@ -116,14 +115,14 @@ def deliveries(forest: Forest) -> list[Delivery]:
         namespace, _, answer = event.name.rpartition(".")
         if namespace != "delivery" or answer not in _ANSWERS or kind_of(event) == "start":
             continue
-        home = homes.get(id(event))
+        home = forest.homes.get(id(event))
         key: object = text(event.attributes, "delivery.id")
-        if not key and home is not None and home.word == "delivery" and any(event is end for end in home.ends):
+        if not key and home is not None and home.word == "delivery" and home.ended_by(event):
             key = (home.trace_id, home.span_id)
         one = _delivery(found, key or event.uid or (event.trace_id, event.span_id, event.time_ns, event.index))
         one.answers.append((event.time_ns, answer, event.attributes))
         one.buyer = one.buyer or text(event.attributes, "delivery.buyer")
-        one.run_id = one.run_id or text(event.attributes, "leadtrace.run_id") or (home.run_id if home else "")
+        one.run_id = one.run_id or forest.run_of(event)
     for one in found.values():
         # At the same moment a pending answer comes first: it is the one that others close.
         one.answers.sort(

@@ -43,18 +43,13 @@ def _attempt(node: Node, waited: EventRecord | None) -> Attempt:
     which = next((n for one in told if (n := finite(one, "attempt")) is not None), 1)
     most = next((n for one in reversed(told) if (n := finite(one, "max_attempts")) is not None), 0)
     fits = waited is not None and finite(waited.attributes, "attempt") in (None, which)
-    found = Attempt(
-        int(which), int(most), finite(waited.attributes, "waited_ms") if waited is not None and fits else None
+    return Attempt(
+        int(which),
+        int(most),
+        finite(waited.attributes, "waited_ms") if waited is not None and fits else None,
+        next((n for one in reversed(told) if (n := finite(one, "wait_ms")) is not None), None),
+        next((will for one in reversed(told) if isinstance(will := one.get("will_retry"), bool)), None),
     )
-    for attributes in told:
-        will = attributes.get("will_retry")
-        planned = finite(attributes, "wait_ms")
-        found = replace(
-            found,
-            planned_ms=planned if planned is not None else found.planned_ms,
-            will_retry=will if isinstance(will, bool) else found.will_retry,
-        )
-    return found
 
 
 def _planned(attempt: Attempt, scheduled: EventRecord) -> Attempt:

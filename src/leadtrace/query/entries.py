@@ -19,6 +19,7 @@ def event_entry(event: EventRecord) -> Entry:
     """One event by itself, outside any timeline."""
     kind = kind_of(event)
     told = event.attributes.get("leadtrace.marks")
+    marks = (*event.marks, *(map(str, told) if isinstance(told, list) else ()))
     return Entry(
         "event",
         event.name,
@@ -32,6 +33,6 @@ def event_entry(event: EventRecord) -> Entry:
         uid=event.uid,
         attributes=event.attributes,
         body=event.body if event.body is not None and event.body != event.name else None,
-        marks=tuple(dict.fromkeys((*event.marks, *(map(str, told) if isinstance(told, list) else ())))),
+        marks=tuple(dict.fromkeys(marks)) if marks else (),
         run_id=text(event.attributes, "leadtrace.run_id"),
     )

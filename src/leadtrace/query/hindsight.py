@@ -13,7 +13,7 @@ from leadtrace.query.vocabulary import duration_of, kind_of, text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from leadtrace.otlp.records import EventRecord, Value
+    from leadtrace.otlp.records import EventRecord, SpanRecord, Value
     from leadtrace.query.tree import Node
 
 __all__ = ["Hindsight"]
@@ -33,21 +33,19 @@ class Hindsight:
     def of(self, event: EventRecord) -> dict[str, Value]:
         """The attributes for that event; none where there is nothing to add."""
         node = self._parents.get(id(event))
-        ends_it = node is not None and any(event is one for one in node.ends)
-        error = text(event.attributes, "error.type")
         found: dict[str, Value] = {}
         if event.name == "error.occurred":
-            if (stopped := self._stopped_flow(node, error)) is not None:
+            if (stopped := self._stopped_flow(node, _error_on(event))) is not None:
                 found["error.impact.flow_stopped"] = stopped
             if fingerprint := _fingerprint(event):
                 found.update(self._related(fingerprint))
         elif event.name == "enhancement.failed":
-            above = self._parents.get(id(node)) if ends_it else node
-            if (stopped := self._stopped_flow(above, error)) is not None:
+            above = self._parents.get(id(node)) if node is not None and node.ended_by(event) else node
+            if (stopped := self._stopped_flow(above, _error_on(event))) is not None:
                 found["enhancement.impact.flow_continued"] = not stopped
         elif event.name == "flow.completed":
             return self._usual(event)
-        elif not (ends_it and kind_of(event) == "failure"):
+        elif kind_of(event) != "failure" or node is None or not node.ended_by(event):
             return found
         if advice := suggestion_for(event.attributes):
             found["troubleshooting.suggestion"] = advice.suggestion
@@ -91,9 +89,13 @@ class Hindsight:
 
 def _error_of(node: Node) -> str:
     for record in (node.end, node.span):
-        if record is not None and (found := text(record.attributes, "error.type")):
+        if record is not None and (found := _error_on(record)):
             return found
     return ""
+
+
+def _error_on(record: SpanRecord | EventRecord) -> str:
+    return text(record.attributes, "error.type")
 
 
 def _fingerprint(event: EventRecord) -> str:

@@ -42,21 +42,24 @@ class _Passage:
     deliveries: list[Delivery] = field(default_factory=list)
 
 
+class _Passages(dict[str, _Passage]):
+    def __missing__(self, run_id: str) -> _Passage:
+        self[run_id] = made = _Passage(run_id)
+        return made
+
+
 def runs_of(forest: Forest, deliveries: Iterable[Delivery]) -> tuple[list[Run], list[Mark]]:
     """Every run of the lead, the one that began first first, and what is odd about them."""
-    passages: dict[str, _Passage] = {}
+    passages = _Passages()
     for node in forest.nodes:
         if run := node.run_id:
-            passages.setdefault(run, _Passage(run)).nodes.append(node)
-    homes = {id(event): node for node in forest.nodes for event in (*node.ends, *node.events)}
+            passages[run].nodes.append(node)
     for event in forest.events:
-        home = homes.get(id(event))
-        run = text(event.attributes, "leadtrace.run_id") or (home.run_id if home else "")
-        if run:
-            passages.setdefault(run, _Passage(run)).events.append(event)
+        if run := forest.run_of(event):
+            passages[run].events.append(event)
     for delivery in deliveries:
         if delivery.run_id:
-            passages.setdefault(delivery.run_id, _Passage(delivery.run_id)).deliveries.append(delivery)
+            passages[delivery.run_id].deliveries.append(delivery)
     marks: list[Mark] = []
     runs = [_run(passage, marks) for passage in passages.values()]
     return sorted(runs, key=lambda one: (one.began_ns, one.run_id)), sorted(marks, key=lambda one: (one.code, one.text))
@@ -87,7 +90,7 @@ def _purse(nodes: Iterable[Node], events: Iterable[EventRecord], deliveries: Ite
     for event in events:
         if event.name.startswith("enhancement.") and kind_of(event) != "start":
             purse.spend(event.attributes, "enhancement.cost")
-        else:
+        elif "lead.price" in event.attributes:
             purse.spend(event.attributes, "lead.price")
     for node in nodes:
         if node.word == "enhancement" and not node.ends and node.span is not None and not bulk(node):
@@ -99,7 +102,7 @@ def _purse(nodes: Iterable[Node], events: Iterable[EventRecord], deliveries: Ite
 
 
 def _run(passage: _Passage, marks: list[Mark]) -> Run:
-    flow = next((one for one in sorted(passage.nodes, key=_first) if one.word == "flow"), None)
+    flow = min((one for one in passage.nodes if one.word == "flow"), key=_first, default=None)
     ends = sorted(
         (one for one in passage.events if one.name in FLOW_ENDS),
         key=lambda one: (one.name == "flow.interrupted", one.time_ns, one.uid, one.name),
@@ -108,14 +111,13 @@ def _run(passage: _Passage, marks: list[Mark]) -> Run:
     for record in (flow.start if flow else None, flow.span if flow else None, *ends[:1]):
         said.update(record.attributes if record is not None else {})
     purse = _purse(passage.nodes, passage.events, passage.deliveries)
-    times = [one.time_ns for one in passage.nodes] + [one.time_ns for one in passage.events]
     run = Run(
         passage.run_id,
         flow_id=text(said, "flow.id"),
         name=text(said, "flow.name", "leadtrace.name") if flow or ends else "",
         version=text(said, "flow.version"),
         parent_run_id=text(said, "leadtrace.parent_run_id"),
-        began_ns=flow.time_ns if flow else min(filter(None, times), default=0),
+        began_ns=flow.time_ns if flow else _first_ns(passage),
         services=tuple(_services(passage)),
         money=tuple(purse.contents()),
         delivered_to=tuple(sorted({one.buyer for one in passage.deliveries if one.answer == "accepted" and one.buyer})),
@@ -143,6 +145,11 @@ def _run(passage: _Passage, marks: list[Mark]) -> Run:
         )
         marks.append(Mark("unattributed", f"the end of {run.name or run.run_id} said {told}"))
     return run
+
+
+def _first_ns(passage: _Passage) -> int:
+    times = (one.time_ns for several in (passage.nodes, passage.events) for one in several)
+    return min(filter(None, times), default=0)
 
 
 def _plain(value: Value) -> str:
@@ -220,7 +227,9 @@ def _count(run: Run, passage: _Passage) -> dict[str, Value]:
         "flow.summary.deliveries_attempted": sum(bool(one.answers or one.nodes) for one in passage.deliveries),
         "flow.summary.validations_passed": ended.count("validation.passed"),
         "flow.summary.rules_satisfied": ended.count("rule.satisfied"),
-        "flow.performance.cache_hits": sum(_hit(one) for one in passage.nodes),
+        "flow.performance.cache_hits": sum(
+            _from_cache(node) for name, node in zip(ended, passage.nodes, strict=True) if name == "enhancement.success"
+        ),
     }
     if run.outcome:
         counted["flow.summary.final_outcome"] = run.outcome
@@ -233,8 +242,8 @@ def _count(run: Run, passage: _Passage) -> dict[str, Value]:
     return counted
 
 
-def _hit(node: Node) -> bool:
-    return ended_as(node) == "enhancement.success" and any(
+def _from_cache(node: Node) -> bool:
+    return any(
         record is not None and record.attributes.get("enhancement.cache_hit") is True
         for record in (node.end, node.span)
     )

@@ -282,7 +282,7 @@ class _Telling:
             entry.parent_span_id = node.parent_span_id
         if node is not None and event is node.start:
             entry.role = "start"
-        elif node is not None and any(event is one for one in node.ends):
+        elif node is not None and node.ended_by(event):
             entry.role = "end"
         for mark in entry.marks:
             self.marks.append(

@@ -54,6 +54,10 @@ class Node:
     def end(self) -> EventRecord | None:
         return self.ends[0] if self.ends else None
 
+    def ended_by(self, event: EventRecord) -> bool:
+        """Whether this very event is one of those that ended it."""
+        return id(event) in map(id, self.ends)
+
     @property
     def run_id(self) -> str:
         for record in (self.start, self.span, self.end):
@@ -94,6 +98,15 @@ class Forest:
     """Every event of the lead, start and end events included."""
     tenants: list[str]
     """The tenants that the lead's records name."""
+    homes: dict[int, Node]
+    """By an event's identity the node that it lies on, unless it began it."""
+
+    def run_of(self, event: EventRecord) -> str:
+        """The run that an event says it belongs to, or the node that it lies on."""
+        if run := text(event.attributes, "leadtrace.run_id"):
+            return run
+        home = self.homes.get(id(event))
+        return home.run_id if home is not None else ""
 
 
 def grow(spans: Iterable[SpanRecord], events: Iterable[EventRecord], lead_id: str, tenant: str | None) -> Forest:
@@ -139,7 +152,8 @@ def grow(spans: Iterable[SpanRecord], events: Iterable[EventRecord], lead_id: st
         start = [node.start] if node.start is not None and id(node.start) in mine else []
         rest = [*node.ends, *node.events, *below[id(node)]]
         node.items = [*start, *graph.ordered(rest)]
-    return Forest(graph.ordered(roots), nodes, own, tenants)
+    homes = {id(event): node for node in nodes for event in (*node.ends, *node.events)}
+    return Forest(graph.ordered(roots), nodes, own, tenants, homes)
 
 
 def _first(node: Node) -> tuple[int, str, str]:
@@ -229,12 +243,15 @@ class _Graph:
         flow: dict[str, set[str]] = defaultdict(set)
         anyone: dict[str, set[str]] = defaultdict(set)
         records: list[SpanRecord | EventRecord] = [node.span for node in self.nodes.values() if node.span]
+        told: set[tuple[str, frozenset[str], bool]] = set()
         for record in (*records, *self.events):
-            run = text(record.attributes, "leadtrace.run_id")
-            if run and (leads := self._leads_on(record)):
+            if run := text(record.attributes, "leadtrace.run_id"):
+                told.add((run, self._leads_on(record), record.attributes.get("leadtrace.word") == "flow"))
+        for run, leads, by_flow in told:
+            if leads:
                 anyone[run] |= leads
-                if record.attributes.get("leadtrace.word") == "flow":
-                    flow[run] |= leads
+            if by_flow:
+                flow[run] |= leads
         return {run: frozenset(flow[run] or (leads if len(leads) == 1 else ())) for run, leads in anyone.items()}
 
     def _leads_on(self, record: SpanRecord | EventRecord) -> frozenset[str]:
