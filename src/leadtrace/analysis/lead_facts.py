@@ -130,11 +130,7 @@ def _word(facts: LeadFacts, piece: Piece) -> None:
     tries = sum(one.word == "attempt" for one in piece.below)
     if tries or piece.word == "delivery":
         facts.measure("retries", name, "tries", tries)
-    waited = sum(
-        one.entry.attempt.waited_ms or 0.0
-        for one in piece.below
-        if one.entry is not None and one.entry.attempt is not None
-    )
+    waited = sum(one.attempt.waited_ms or 0.0 for one in piece.below if one.attempt is not None)
     if waited:
         facts.measure("retries", name, "wait between tries in ms", waited)
     for attribute, value in _telling(piece.attributes):

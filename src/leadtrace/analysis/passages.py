@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from leadtrace.otlp.records import Value
-    from leadtrace.query.model import Entry, Run, Timeline
+    from leadtrace.query.model import Attempt, Entry, Outline, Run, Timeline
 
 __all__ = ["Passage", "Piece", "oddities", "passages_of", "pieces_of"]
 
@@ -50,7 +50,7 @@ class Piece:
     """By how much its recorded time was moved, because its process's clock is off against its caller's."""
     later: bool = False
     """It goes on elsewhere, on its own: nobody waits for its end where it was called."""
-    entry: Entry | None = None
+    attempt: Attempt | None = None
 
     @property
     def length_ns(self) -> int:
@@ -95,38 +95,43 @@ class Passage:
         return self.root.duration_ms
 
 
-def pieces_of(timeline: Timeline) -> list[Piece]:
+def pieces_of(timeline: Timeline | Outline) -> list[Piece]:
     """All spans of the lead as pieces, nested; those that lie under none are given."""
     roots: list[Piece] = []
     path: list[Piece] = []
     depths: list[int] = []
-    ends: dict[int, str] = {}
+    ended: set[int] = set()
     for entry in timeline.entries:
         while depths and depths[-1] >= entry.depth:
             depths.pop()
             path.pop()
         if entry.type == "event":
             above = path[-1] if path else None
-            if above is not None and entry.role == "end" and entry.name == above.outcome and id(above) not in ends:
-                ends[id(above)] = entry.uid
+            if above is not None and entry.role == "end" and entry.name == above.outcome and id(above) not in ended:
+                ended.add(id(above))
                 above.attributes = {**above.attributes, **entry.attributes}
             continue
         piece = _piece(entry, path)
-        home = next((one for one in reversed(path) if _runs_at(one, piece)), None)
-        (roots if home is None else home.below).append(piece)
+        for home in reversed(path):
+            if _runs_at(home, piece):
+                home.below.append(piece)
+                break
+        else:
+            roots.append(piece)
         path.append(piece)
         depths.append(entry.depth)
     everything = [one for root in roots for one in root.walk()]
     for piece in everything:
         _price(piece)
     for piece in reversed(everything):
-        piece.below.sort(key=lambda one: (one.began_ns, one.ended_ns, one.name))
+        if len(piece.below) > 1:
+            piece.below.sort(key=_in_time)
         if not piece.finished:
             piece.ended_ns = max((one.ended_ns for one in piece.below), default=piece.began_ns)
     return roots
 
 
-def passages_of(timeline: Timeline) -> list[Passage]:
+def passages_of(timeline: Timeline | Outline) -> list[Passage]:
     """The lead's runs that have ended and whose flow is known, each as work in time; the first first."""
     roots = pieces_of(timeline)
     tops: dict[str, list[Piece]] = {}
@@ -140,7 +145,7 @@ def passages_of(timeline: Timeline) -> list[Passage]:
             pending.extend((one, above) for one in piece.below)
     found = []
     for run in timeline.runs:
-        pieces = sorted(tops.get(run.run_id, ()), key=lambda one: (one.began_ns, one.ended_ns, one.name))
+        pieces = sorted(tops.get(run.run_id, ()), key=_in_time)
         flow = next((one for one in pieces if one.word == "flow"), None)
         if flow is None or not run.ended_ns or not flow.finished:
             continue
@@ -174,6 +179,10 @@ def oddities(unfinished: int, shifted: int, of: str) -> list[str]:
     return notes
 
 
+def _in_time(piece: Piece) -> tuple[int, int, str]:
+    return piece.began_ns, piece.ended_ns, piece.name
+
+
 def _runs_at(above: Piece, piece: Piece) -> bool:
     """Whether `above` was still running when the piece began; one whose end is not known was.
 
@@ -204,7 +213,7 @@ def _piece(entry: Entry, path: list[Piece]) -> Piece:
         finished=entry.duration_ms is not None,
         attributes=entry.attributes,
         later=entry.word == "resume" or entry.kind in _LATER_KINDS,
-        entry=entry,
+        attempt=entry.attempt,
     )
     if parent is not None and (not entry.word or entry.word == "attempt"):
         piece.owner = next((one for one in reversed(path) if one.word and one.word != "attempt"), None)

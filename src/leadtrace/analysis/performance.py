@@ -298,11 +298,9 @@ def performance(relations: Relations, options: PerformanceOptions) -> Report[Row
     steps = [_step_time(row) for row in relations.query(_STEPS, given)]
     resources = [_resources(row) for row in relations.query(_RESOURCES, given)]
     ((failed, cancelled, interrupted, open_, endless),) = relations.query(_OTHERS, given)
-    sampled = runs_drawn(relations, options.sample, options.now_ns, options.flow)
+    sampled = runs_drawn(relations, options.sample, options.flow)
     parts, changes, looked_at, notes = _looked_into(sampled)
-    slowest = SampledRuns(
-        relations, _drawn(relations.query(_SLOWEST, given | {"size": _MOST_SLOW})), 0, 0, options.now_ns
-    )
+    slowest = SampledRuns(relations, _drawn(relations.query(_SLOWEST, given | {"size": _MOST_SLOW})), 0, 0)
     slow = sorted(map(_slow, slowest), key=lambda one: (-one.duration_ms, one.run_id))
     rows, cut = limited((flows, parts, changes, slow, steps, resources), options.limit)
     if endless:

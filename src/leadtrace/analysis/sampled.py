@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from leadtrace.analysis.passages import passages_of
-from leadtrace.query.timeline import build
+from leadtrace.query.timeline import build, outline
 from leadtrace.store.interface import LeadFilter
 
 if TYPE_CHECKING:
@@ -57,7 +57,6 @@ class SampledRuns:
     """How many there were to draw from."""
     without_lead: int
     """Runs that name no lead: they have no timeline."""
-    now_ns: int
     unknown: int = 0
     """Runs drawn that their lead's timeline does not hold as ended."""
     incomplete: dict[str, None] = field(default_factory=dict)
@@ -69,9 +68,9 @@ class SampledRuns:
             wanted.setdefault((lead_id, tenant), set()).add(run_id)
         for (lead_id, tenant), runs in wanted.items():
             found = self.relations.source.lead(lead_id, tenant or None)
-            timeline = build(found, lead_id, tenant or None, self.now_ns)
-            self.incomplete.update(dict.fromkeys(timeline.incomplete))
-            passages = [one for one in passages_of(timeline) if one.run.run_id in runs]
+            lead = outline(found, lead_id, tenant or None)
+            self.incomplete.update(dict.fromkeys(lead.incomplete))
+            passages = [one for one in passages_of(lead) if one.run.run_id in runs]
             self.unknown += len(runs) - len(passages)
             yield from passages
 
@@ -83,7 +82,7 @@ class SampledRuns:
         return f"{len(self.drawn)} of the {self.of} runs that ended in the window, drawn evenly"
 
 
-def runs_drawn(relations: Relations, size: int, now_ns: int, flow: str = "", version: str = "") -> SampledRuns:
+def runs_drawn(relations: Relations, size: int, flow: str = "", version: str = "") -> SampledRuns:
     """As many of the window's runs of that flow ('': any) as `size`, all of them where it is 0."""
     part = relations.part
     given: dict[str, str | int | float | None] = {
@@ -95,7 +94,7 @@ def runs_drawn(relations: Relations, size: int, now_ns: int, flow: str = "", ver
     }
     ((of, without),) = relations.query(_HOW_MANY, given)
     rows = relations.query(_RUNS, given)
-    return SampledRuns(relations, [(str(a), str(b), str(c)) for a, b, c in rows], int(of), int(without), now_ns)
+    return SampledRuns(relations, [(str(a), str(b), str(c)) for a, b, c in rows], int(of), int(without))
 
 
 @dataclass(slots=True, frozen=True)

@@ -105,7 +105,7 @@ def what_if(relations: Relations, options: WhatIfOptions) -> Report[Row]:
     """Work recorded runs out again. Raises `SettingsError` for a change that cannot be read, and a name that none of them has."""
     changes = changes_of(options)
     part = relations.part
-    sampled = runs_drawn(relations, options.sample, options.now_ns, options.flow, options.version)
+    sampled = runs_drawn(relations, options.sample, options.flow, options.version)
     runs = _Completed(sampled)
     rows, notes = recomputed_runs(runs, changes)
     return Report(

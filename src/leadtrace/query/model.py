@@ -20,6 +20,7 @@ __all__ = [
     "Json",
     "Mark",
     "Money",
+    "Outline",
     "Run",
     "Status",
     "Timeline",
@@ -243,6 +244,18 @@ class Run:
             "unattributed": json_value(self.unattributed),
             "money": [one.as_json() for one in self.money],
         }
+
+
+@dataclass(slots=True)
+class Outline:
+    """What a lead's runs took, cost and earned: of its timeline the spans and the events that end them, and no more."""
+
+    lead_id: str
+    entries: list[Entry]
+    """Spans, without what is odd about them and the waits between tries; and their end events."""
+    runs: list[Run]
+    """Without what they said of themselves and what is counted beside it."""
+    incomplete: list[str]
 
 
 @dataclass(slots=True, frozen=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from leadtrace.otlp.records import EventRecord, Value
     from leadtrace.query.tree import Forest, Node
 
-__all__ = ["lead_money", "runs_of"]
+__all__ = ["lead_money", "recounted_runs", "runs_of"]
 
 _COUNTS = (
     "flow.summary.steps_executed",
@@ -40,6 +40,9 @@ class _Passage:
     nodes: list[Node] = field(default_factory=list)
     events: list[EventRecord] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
+    flow: Node | None = None
+    ends: list[EventRecord] = field(default_factory=list)
+    """What ended it, the one that counts first."""
 
 
 class _Passages(dict[str, _Passage]):
@@ -48,8 +51,27 @@ class _Passages(dict[str, _Passage]):
         return made
 
 
-def runs_of(forest: Forest, deliveries: Iterable[Delivery]) -> tuple[list[Run], list[Mark]]:
-    """Every run of the lead, the one that began first first, and what is odd about them."""
+def runs_of(forest: Forest, deliveries: Iterable[Delivery]) -> list[Run]:
+    """Every run of the lead, the one that began first first."""
+    return sorted(map(_run, _passages(forest, deliveries)), key=_began)
+
+
+def recounted_runs(forest: Forest, deliveries: Iterable[Delivery]) -> tuple[list[Run], list[Mark]]:
+    """The same runs, counted again beside what each flow itself said at its end, and what is odd about them."""
+    marks: list[Mark] = []
+    runs = []
+    for passage in _passages(forest, deliveries):
+        run = _run(passage)
+        _recount(run, passage, marks)
+        runs.append(run)
+    return sorted(runs, key=_began), sorted(marks, key=lambda one: (one.code, one.text))
+
+
+def _began(run: Run) -> tuple[int, str]:
+    return run.began_ns, run.run_id
+
+
+def _passages(forest: Forest, deliveries: Iterable[Delivery]) -> Iterable[_Passage]:
     passages = _Passages()
     for node in forest.nodes:
         if run := node.run_id:
@@ -60,9 +82,13 @@ def runs_of(forest: Forest, deliveries: Iterable[Delivery]) -> tuple[list[Run], 
     for delivery in deliveries:
         if delivery.run_id:
             passages[delivery.run_id].deliveries.append(delivery)
-    marks: list[Mark] = []
-    runs = [_run(passage, marks) for passage in passages.values()]
-    return sorted(runs, key=lambda one: (one.began_ns, one.run_id)), sorted(marks, key=lambda one: (one.code, one.text))
+    for passage in passages.values():
+        passage.flow = min((one for one in passage.nodes if one.word == "flow"), key=_first, default=None)
+        passage.ends = sorted(
+            (one for one in passage.events if one.name in FLOW_ENDS),
+            key=lambda one: (one.name == "flow.interrupted", one.time_ns, one.uid, one.name),
+        )
+    return passages.values()
 
 
 def lead_money(forest: Forest, deliveries: Iterable[Delivery]) -> list[Money]:
@@ -101,12 +127,8 @@ def _purse(nodes: Iterable[Node], events: Iterable[EventRecord], deliveries: Ite
     return purse
 
 
-def _run(passage: _Passage, marks: list[Mark]) -> Run:
-    flow = min((one for one in passage.nodes if one.word == "flow"), key=_first, default=None)
-    ends = sorted(
-        (one for one in passage.events if one.name in FLOW_ENDS),
-        key=lambda one: (one.name == "flow.interrupted", one.time_ns, one.uid, one.name),
-    )
+def _run(passage: _Passage) -> Run:
+    flow, ends = passage.flow, passage.ends
     said: dict[str, Value] = {}
     for record in (flow.start if flow else None, flow.span if flow else None, *ends[:1]):
         said.update(record.attributes if record is not None else {})
@@ -123,6 +145,11 @@ def _run(passage: _Passage, marks: list[Mark]) -> Run:
         delivered_to=tuple(sorted({one.buyer for one in passage.deliveries if one.answer == "accepted" and one.buyer})),
     )
     _close(run, passage, flow, ends)
+    return run
+
+
+def _recount(run: Run, passage: _Passage, marks: list[Mark]) -> None:
+    flow, ends = passage.flow, passage.ends
     run.counted = _count(run, passage)
     last = ends[0].attributes if ends else flow.span.attributes if flow and flow.span and flow.span.end_ns else {}
     run.said = {name: last[name] for name in (*_COUNTS, "flow.summary.final_outcome") if name in last}
@@ -144,7 +171,6 @@ def _run(passage: _Passage, marks: list[Mark]) -> Run:
             for name in run.unattributed
         )
         marks.append(Mark("unattributed", f"the end of {run.name or run.run_id} said {told}"))
-    return run
 
 
 def _first_ns(passage: _Passage) -> int:

@@ -10,20 +10,20 @@ from leadtrace.query.answers import Delivery, bulk, deliveries, ended_as, failed
 from leadtrace.query.attempts import attempts_among
 from leadtrace.query.entries import event_entry
 from leadtrace.query.hindsight import Hindsight
-from leadtrace.query.model import Entry, Mark, Run, Status, Timeline
-from leadtrace.query.runs import lead_money, runs_of
+from leadtrace.query.model import Entry, Mark, Outline, Run, Status, Timeline
+from leadtrace.query.runs import lead_money, recounted_runs, runs_of
 from leadtrace.query.surroundings import Surroundings
 from leadtrace.query.tree import Forest, Item, Node, grow
 from leadtrace.query.unite import unite_events, unite_spans
 from leadtrace.query.vocabulary import duration_of, sequence_of, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from leadtrace.otlp.records import EventRecord, Value
     from leadtrace.store.interface import Found, Source
 
-__all__ = ["build", "timeline"]
+__all__ = ["build", "outline", "timeline"]
 
 _SPAN_KINDS = ("internal", "internal", "server", "client", "producer", "consumer")
 _MARKED = {
@@ -70,11 +70,9 @@ def build(
     `now_ns` is what the text counts open work up to; without it the text does not say how long that has been open. `around`
     is what other leads tell: without it nothing is said of how usual a lead is.
     """
-    spans, conflicts = unite_spans(found.spans)
-    on_spans = [event for span in spans for event in span.events]  # as decoded; a store has taken them out already
-    forest = grow(spans, unite_events([*found.events, *on_spans]), lead_id, tenant)
+    forest, conflicts = _forest(found, lead_id, tenant)
     several = deliveries(forest)
-    runs, marks = runs_of(forest, several)
+    runs, marks = recounted_runs(forest, several)
     telling = _Telling(forest, set(conflicts), around or Surroundings())
     entries = telling.entries()
     marks += telling.marks + _delivery_marks(several) + _handover_marks(forest)
@@ -92,6 +90,35 @@ def build(
         incomplete=list(dict.fromkeys(found.incomplete)),
         now_ns=now_ns or 0,
     )
+
+
+def outline(found: Found, lead_id: str, tenant: str | None = None) -> Outline:
+    """Of the lead's timeline what reckoning with the times and the money of its runs needs: for about half the work."""
+    forest, _ = _forest(found, lead_id, tenant)
+    return Outline(
+        lead_id,
+        list(_spans_and_ends(forest)),
+        runs_of(forest, deliveries(forest)),
+        list(dict.fromkeys(found.incomplete)),
+    )
+
+
+def _forest(found: Found, lead_id: str, tenant: str | None) -> tuple[Forest, list[tuple[str, str]]]:
+    """The lead's records as a tree, and the ids under which two spans differ."""
+    spans, conflicts = unite_spans(found.spans)
+    on_spans = [event for span in spans for event in span.events]  # as decoded; a store has taken them out already
+    return grow(spans, unite_events([*found.events, *on_spans]), lead_id, tenant), conflicts
+
+
+def _spans_and_ends(forest: Forest) -> Iterator[Entry]:
+    pending: list[tuple[Item, Node | None, int]] = [(item, None, 0) for item in reversed(forest.roots)]
+    while pending:
+        item, above, depth = pending.pop()
+        if isinstance(item, Node):
+            yield _span_entry(item, depth)
+            pending.extend((one, item, depth + 1) for one in reversed(item.items))
+        elif above is not None and above.ended_by(item):
+            yield _event_entry(item, above, depth)
 
 
 def _each_once(marks: Iterable[Mark]) -> list[Mark]:
@@ -204,33 +231,11 @@ class _Telling:
 
     def _span(self, node: Node, depth: int) -> Entry:
         span = node.span
-        open_ = not finished(node)
-        entry = Entry(
-            "span",
-            _name(node),
-            _SPAN_KINDS[span.kind]
-            if span is not None and 0 <= span.kind < 6
-            else "client"
-            if node.word == "attempt"
-            else "internal",
-            node.service,
-            node.time_ns,
-            depth,
-            duration_ms=_duration(node),
-            status="unfinished" if open_ else _status(node),
-            trace_id=node.trace_id,
-            span_id=node.span_id,
-            parent_span_id=node.parent_span_id,
-            attributes=_attributes(node),
-            word=node.word,
-            outcome=ended_as(node),
-            run_id=node.run_id,
-            status_message=span.status_message if span else "",
-        )
+        entry = _span_entry(node, depth)
         marks = [*node.marks, *(span.marks if span else ())]
         if (node.trace_id, node.span_id) in self.conflicts:
             marks.append("conflict")
-        if open_:
+        if entry.status == "unfinished":
             marks.append("unfinished")
             self.marks.append(Mark("unfinished", f"{entry.name} began and has not ended", node.span_id))
         for mark in marks:
@@ -275,21 +280,53 @@ class _Telling:
         )
 
     def _event(self, event: EventRecord, depth: int, hindsight: Hindsight) -> Entry:
-        node = self.parents.get(id(event))
-        entry = event_entry(event)
-        entry.depth = depth
-        if not entry.parent_span_id and node is not None and node.span_id == event.span_id:
-            entry.parent_span_id = node.parent_span_id
-        if node is not None and event is node.start:
-            entry.role = "start"
-        elif node is not None and node.ended_by(event):
-            entry.role = "end"
+        entry = _event_entry(event, self.parents.get(id(event)), depth)
         for mark in entry.marks:
             self.marks.append(
                 Mark(mark, f"{event.name}: {_MARKED.get(mark, mark.replace('_', ' '))}", event.span_id, event.uid)
             )
         entry.reader.update(hindsight.of(event))
         return entry
+
+
+def _span_entry(node: Node, depth: int) -> Entry:
+    span = node.span
+    return Entry(
+        "span",
+        _name(node),
+        _SPAN_KINDS[span.kind]
+        if span is not None and 0 <= span.kind < 6
+        else "client"
+        if node.word == "attempt"
+        else "internal",
+        node.service,
+        node.time_ns,
+        depth,
+        duration_ms=_duration(node),
+        status=_status(node) if finished(node) else "unfinished",
+        trace_id=node.trace_id,
+        span_id=node.span_id,
+        parent_span_id=node.parent_span_id,
+        attributes=_attributes(node),
+        word=node.word,
+        outcome=ended_as(node),
+        run_id=node.run_id,
+        status_message=span.status_message if span else "",
+    )
+
+
+def _event_entry(event: EventRecord, above: Node | None, depth: int) -> Entry:
+    entry = event_entry(event)
+    entry.depth = depth
+    if above is None:
+        return entry
+    if not entry.parent_span_id and above.span_id == event.span_id:
+        entry.parent_span_id = above.parent_span_id
+    if event is above.start:
+        entry.role = "start"
+    elif above.ended_by(event):
+        entry.role = "end"
+    return entry
 
 
 def _status(node: Node) -> Status:

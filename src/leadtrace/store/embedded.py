@@ -249,12 +249,7 @@ class EmbeddedStore:
             traces = set(_ints(connection, "SELECT trace FROM lead_traces WHERE lead IN", leads))
             cut = self._read_traces(connection, traces, found, leads)
             # A run may lie in traces that do not name the lead yet, or no more.
-            records: list[SpanRecord | EventRecord] = [*found.spans, *found.events]
-            runs = {
-                str(one.attributes["leadtrace.run_id"])
-                for one in records
-                if "leadtrace.run_id" in one.attributes and lead_id in lead_ids_of(one.attributes)
-            }
+            runs = _runs_of(found, lead_id)
             others: set[int] = set()
             for run_id in runs:
                 needed, all_of_run = traces_of_run(connection, run_id, traces)
@@ -460,6 +455,19 @@ class EmbeddedStore:
         # There is no index of events by lead: the traces of a lead are few range reads.
         sql = f"SELECT arrival FROM events e INDEXED BY events_by_trace WHERE trace = ? AND arrival > ? {conditions}"  # noqa: S608
         return sorted(n for trace in traces for (n,) in connection.execute(sql, (trace, which.after_arrival, *values)))
+
+
+def _runs_of(found: Found, lead_id: str) -> set[str]:
+    """The runs that records naming the lead belong to."""
+    records: list[SpanRecord | EventRecord] = [*found.spans, *found.events]
+    runs: set[str] = set()
+    for one in records:
+        said = one.attributes
+        if (run := said.get("leadtrace.run_id")) is None or str(run) in runs:
+            continue
+        if lead_id in lead_ids_of(said):
+            runs.add(str(run))
+    return runs
 
 
 def _bounds(connection: apsw.Connection, which: EventFilter) -> tuple[int, int]:
