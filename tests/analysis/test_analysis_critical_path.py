@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from leadtrace.analysis.critical_path import critical_path, self_time_ns
 from leadtrace.analysis.passages import Passage, passages_of
-from leadtrace.query.timeline import build
-from leadtrace.store.interface import Found
+from leadtrace.query.timeline import build, outline
+from leadtrace.store.embedded import EmbeddedStore
+from leadtrace.store.interface import Found, LeadFilter
 
 
 def path(found: Passage) -> list[tuple[str, float]]:
@@ -222,3 +223,26 @@ def test_runs_of_one_lead_do_not_mix() -> None:
     first, second = passages_of(build(found, "lead_A"))
     assert (first.duration_ms, second.duration_ms) == (1200, 50)
     assert second.root.began_ns - first.root.began_ns == 5000 * MS
+
+
+def work(found: Passage) -> tuple[object, ...]:
+    """All that is reckoned with of a run."""
+    run = found.run
+    facts = (run.run_id, run.name, run.version, run.began_ns, run.ended_ns, run.ended_by, run.outcome, run.money)
+    pieces = [
+        (piece.name, piece.word, piece.began_ns, piece.ended_ns, piece.finished, piece.outcome, piece.home.name)
+        for piece in found.root.walk()
+    ]
+    said = [(one.cost, one.currency, one.cache_hit, one.attributes, len(one.below)) for one in found.root.walk()]
+    return facts, found.unfinished, found.shifted, pieces, said
+
+
+def test_a_run_is_the_same_work_out_of_an_outline_as_out_of_the_whole_timeline(traffic_path: str) -> None:
+    """Runs of all sorts, those that were handed over, sampled out or never ended among them."""
+    store = EmbeddedStore.open(traffic_path)
+    for row in store.leads(LeadFilter(limit=200)):
+        found = store.lead(row.lead_id)
+        assert list(map(work, passages_of(outline(found, row.lead_id)))) == list(
+            map(work, passages_of(build(found, row.lead_id)))
+        )
+    store.close()

@@ -130,6 +130,14 @@ def test_without_a_change_every_run_takes_what_it_took_to_the_nanosecond(below: 
     assert recompute(found, [Cached("nothing of the sort")]).after_ns == found.root.length_ns
 
 
+@given(st.lists(anything(), max_size=4))
+@settings(max_examples=50)
+def test_putting_what_is_beside_nothing_else_in_its_place_again_changes_nothing(below: list[Drawn]) -> None:
+    found = passage(word("flow", "F", 0, 210, *below))
+    for name in {one.name for one in found.root.walk()}:
+        assert recompute(found, [InParallel((name, "nothing of the sort"))]).after_ns == found.root.length_ns
+
+
 _IN_TURN = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 60)), min_size=2, max_size=5)
 
 

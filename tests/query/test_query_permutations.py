@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leadtrace.otlp.records import EventRecord, Resource, SpanRecord
-from leadtrace.query.timeline import build
+from leadtrace.query.timeline import build, outline
 from leadtrace.store.interface import Found
 
 BEGAN = 1_795_300_000_000_000_000
@@ -112,6 +113,19 @@ def test_each_record_of_the_lead_is_told_once_and_no_other_lead_is(found: Found)
     spans = [(one.trace_id, one.span_id) for one in whole.entries if one.type == "span"]
     assert len(spans) == len(set(spans))
     assert {(one.trace_id, one.span_id) for one in found.spans if one.lead_id == "lead_A"} <= set(spans)
+
+
+@settings(max_examples=200)
+@given(recorded(), st.sampled_from([None, ""]))
+def test_an_outline_says_of_spans_their_ends_and_runs_what_the_whole_timeline_says(
+    found: Found, tenant: str | None
+) -> None:
+    whole, bare = build(found, "lead_A", tenant), outline(found, "lead_A", tenant)
+    kept = [one for one in whole.entries if one.type == "span" or one.role == "end"]
+    assert bare.entries == [
+        replace(one, reader={}, attempt=None, marks=new.marks) for one, new in zip(kept, bare.entries, strict=True)
+    ]
+    assert bare.runs == [replace(one, counted={}, said={}, unattributed={}) for one in whole.runs]
 
 
 @settings(max_examples=100)

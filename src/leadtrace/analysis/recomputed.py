@@ -21,7 +21,8 @@ from leadtrace.query.printable import duration
 from leadtrace.query.vocabulary import text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from leadtrace.analysis.passages import Passage, Piece
 
@@ -93,8 +94,13 @@ def recompute(passage: Passage, changes: Sequence[Change]) -> Recomputed:
     everything = list(passage.root.walk())
     lengths = _fixed(passage, everything, changes, told)
     groups = [one for one in changes if isinstance(one, InParallel)]
+    grouped = {name for group in groups for name in group.names}
     for piece in reversed(everything):  # what lies beneath a piece comes before it
-        if id(piece) not in lengths:
+        if id(piece) in lengths:
+            continue
+        if _stays(piece, lengths, grouped):
+            lengths[id(piece)] = piece.length_ns
+        else:
             lengths[id(piece)] = _arranged(piece, lengths, groups, told)
     for group in groups:
         there = sum(any(piece.name == name for piece in everything[1:]) for name in group.names)
@@ -148,7 +154,7 @@ def _changed(change: Change, piece: Piece, call: str, tally: Counter[tuple[str, 
             if piece.cache_hit:
                 tally["hit_already", name] += 1
                 return None
-            if _chance(f"{call}\0{name}") >= share:
+            if share < 1 and _chance(f"{call}\0{name}") >= share:
                 tally["missed", name] += 1
                 return None
             tally["hit", name] += 1
@@ -176,6 +182,13 @@ def _gave_up(piece: Piece) -> bool:
         text(told, "enhancement.failure.subcategory"),
         text(told, "delivery.failure.subcategory"),
         text(told, "error.subcategory"),
+    )
+
+
+def _stays(piece: Piece, lengths: Mapping[int, int], grouped: AbstractSet[str]) -> bool:
+    """Whether all beneath the piece is as long as it was and in its place, so that arranging it would change nothing."""
+    return piece.began_ns <= piece.ended_ns and all(
+        lengths[id(one)] == one.ended_ns - one.began_ns and one.name not in grouped for one in piece.below
     )
 
 
