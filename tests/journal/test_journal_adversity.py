@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from leadtrace.journal import disk
+from leadtrace.journal import books, disk
 from leadtrace.journal.books import ledgers
 from leadtrace.journal.disk import JournalSink
 from leadtrace.journal.endpoints import Target, endpoints
@@ -578,6 +578,28 @@ def test_whatever_the_umask_all_files_are_the_owners_alone(sink_to, over_http, f
             assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
     finally:
         os.umask(before)
+
+
+def test_a_segment_that_goes_while_the_books_are_read_leaves_no_hole(sink_to, over_http, folder, monkeypatch):
+    """Its numbers are in the book that was read before, or in the file that is gone by now: nowhere, if each is read once."""
+    dead = sink_to(NOWHERE)
+    tell(dead, "one")
+    dead.close(0.1)
+    read, sent = books.book_of, []
+
+    def sent_behind_it(*asked):
+        found = read(*asked)
+        if not sent:
+            sent.append("one")
+            lane = Lane(folder, "default", "logs", OtlpTransport(endpoints(Target(over_http.address), {})))
+            while lane.sweep(time.monotonic() + 5):
+                pass
+            lane.close()
+        return found
+
+    monkeypatch.setattr(books, "book_of", sent_behind_it)
+    (book,) = ledgers(folder)
+    assert (folder.segments(), book.missing.count, book.waiting.count) == ([], 0, 0)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ __all__ = [
 
 _KEPT_BOOKS_S = 90 * 86_400
 _STALE_S = 3600
+_READINGS = 10
 _OF_LANES = ("acknowledged", "set_aside", "forgotten")
 
 
@@ -261,7 +262,29 @@ def prune_books(folder: Folder, now_s: float) -> None:
 
 
 def ledgers(folder: Folder) -> list[Ledger]:
-    """What the journal accounts for, a ledger for each process that it knows, the oldest first."""
+    """What the journal accounts for, a ledger for each process that it knows, the oldest first.
+
+    Read again where a segment went into the books or another was begun meanwhile: its numbers would seem to be missing.
+    """
+    for _ in range(_READINGS):
+        before = _standing(folder)
+        found = _ledgers(folder)
+        if _standing(folder) == before:
+            break
+    return found
+
+
+def _standing(folder: Folder) -> tuple[list[Segment], set[tuple[str, int, int]]]:
+    """What changes when a segment begins or ends: the segments, and the books as they were last written."""
+    books = set()
+    for path in (folder.path / "ledger").glob("*.json"):
+        with contextlib.suppress(FileNotFoundError):
+            there = path.stat()
+            books.add((path.stem, there.st_ino, there.st_mtime_ns))
+    return folder.segments(), books
+
+
+def _ledgers(folder: Folder) -> list[Ledger]:
     aside: dict[str, list[int]] = {}
     for one in set_aside(folder):
         numbered = sequence_of(one.uid)
