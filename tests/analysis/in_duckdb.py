@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow
 
+from leadtrace.store.columns.on_columns import NEAREST_RANK
 from leadtrace.store.relations.facts import FACTS
 from leadtrace.store.relations.on_rows import used_parameters
 
@@ -26,6 +27,7 @@ _KINDS = {
 }
 _FACTS = {one.name for one in FACTS}
 _DUCKDB = duckdb.connect(config={"threads": 1})
+_DUCKDB.execute(NEAREST_RANK)
 """One for all: another takes longer to open than most stories to ask. What a copy holds is its cursor's own, and temporary."""
 
 

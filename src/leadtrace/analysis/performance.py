@@ -37,9 +37,8 @@ __all__ = [
 
 _DAY_NS: Final = 86_400 * 10**9
 
-# Means are made in Python of whole microseconds: doubles add up to another sum in another order. Durations by nearest rank:
-# the smallest rank that at least that share does not exceed, in integers. The baseline is of the flow, whatever its version: a
-# new one is to be measured against the old.
+# Means are made in Python of whole microseconds: doubles add up to another sum in another order. Durations by nearest rank.
+# The baseline is of the flow, whatever its version: a new one is to be measured against the old.
 _FLOWS: Final = """
 WITH runs AS (
   SELECT flow_name, flow_version, coalesce(duration_ms, (end_ns - start_ns) / 1000000.0) AS duration_ms, outcome,
@@ -50,36 +49,23 @@ WITH runs AS (
 completed AS (
   SELECT * FROM runs WHERE duration_ms IS NOT NULL AND outcome NOT IN ('', 'failed', 'cancelled', 'interrupted')
 ),
-ranked AS (
-  SELECT flow_name, flow_version, duration_ms,
-    row_number() OVER (PARTITION BY flow_name, flow_version ORDER BY duration_ms) AS place,
-    count(*) OVER (PARTITION BY flow_name, flow_version) AS of
-  FROM completed WHERE inside = 1
-),
-placed AS (
-  SELECT flow_name, duration_ms,
-    row_number() OVER (PARTITION BY flow_name ORDER BY duration_ms) AS place,
-    count(*) OVER (PARTITION BY flow_name) AS of
-  FROM completed WHERE inside = $baseline
-),
 baselines AS (
-  SELECT flow_name, max(of) AS runs,
-    min(CASE WHEN place * 100 >= of * 50 THEN duration_ms END) AS p50,
-    min(CASE WHEN place * 100 >= of * 95 THEN duration_ms END) AS p95
-  FROM placed GROUP BY flow_name
+  SELECT flow_name, count(*) AS runs, nearest_rank(duration_ms, 50) AS p50, nearest_rank(duration_ms, 95) AS p95
+  FROM completed WHERE inside = $baseline GROUP BY flow_name
 )
 SELECT r.flow_name, r.flow_version, count(*),
-  min(CASE WHEN r.place * 100 >= r.of * 50 THEN r.duration_ms END),
-  min(CASE WHEN r.place * 100 >= r.of * 90 THEN r.duration_ms END),
-  min(CASE WHEN r.place * 100 >= r.of * 95 THEN r.duration_ms END),
-  min(CASE WHEN r.place * 100 >= r.of * 99 THEN r.duration_ms END),
+  nearest_rank(r.duration_ms, 50),
+  nearest_rank(r.duration_ms, 90),
+  nearest_rank(r.duration_ms, 95),
+  nearest_rank(r.duration_ms, 99),
   sum(CAST(round(r.duration_ms * 1000) AS BIGINT)), max(r.duration_ms),
   coalesce(max(b.runs), 0), max(b.p50), max(b.p95),
   sum(CASE WHEN r.duration_ms <= b.p50 THEN 1 ELSE 0 END),
   sum(CASE WHEN r.duration_ms > b.p95 THEN 1 ELSE 0 END),
   sum(CASE WHEN r.duration_ms < $healthy THEN 1 ELSE 0 END),
   sum(CASE WHEN r.duration_ms > $crisis THEN 1 ELSE 0 END)
-FROM ranked r LEFT JOIN baselines b ON b.flow_name = r.flow_name
+FROM completed r LEFT JOIN baselines b ON b.flow_name = r.flow_name
+WHERE r.inside = 1
 GROUP BY r.flow_name, r.flow_version
 ORDER BY r.flow_name, r.flow_version"""
 
@@ -113,37 +99,25 @@ WITH ended AS (
   LEFT JOIN lead_runs r ON r.run_id = e.run_id AND r.tenant = e.tenant
   WHERE e.word <> '' AND e.word <> 'flow' AND e.kind <> 'start' AND e.duration_ms IS NOT NULL
     AND ($flow = '' OR r.flow_name = $flow)
-),
-ranked AS (
-  SELECT flow_name, flow_version, word, step, duration_ms, kind,
-    row_number() OVER (PARTITION BY flow_name, flow_version, word, step ORDER BY duration_ms) AS place,
-    count(*) OVER (PARTITION BY flow_name, flow_version, word, step) AS of
-  FROM ended
 )
 SELECT flow_name, flow_version, word, step, count(*),
   sum(CASE WHEN kind IN ('failure', 'attempt_failure') THEN 1 ELSE 0 END),
-  min(CASE WHEN place * 100 >= of * 50 THEN duration_ms END),
-  min(CASE WHEN place * 100 >= of * 95 THEN duration_ms END),
+  nearest_rank(duration_ms, 50),
+  nearest_rank(duration_ms, 95),
   sum(CAST(round(duration_ms * 1000) AS BIGINT)), max(duration_ms)
-FROM ranked
+FROM ended
 GROUP BY flow_name, flow_version, word, step
 ORDER BY flow_name, flow_version, sum(CAST(round(duration_ms * 1000) AS BIGINT)) DESC, word, step"""
 
 _RESOURCES: Final = """
-WITH ended AS (
-  SELECT flow_name, flow_version, cpu_ms, peak_memory_bytes, concurrent_flows,
-    row_number() OVER (PARTITION BY flow_name, flow_version ORDER BY cpu_ms) AS place,
-    count(*) OVER (PARTITION BY flow_name, flow_version) AS of
-  FROM lead_events
-  WHERE name = 'flow.completed' AND cpu_ms IS NOT NULL AND ($flow = '' OR flow_name = $flow)
-)
 SELECT flow_name, flow_version, count(*),
-  min(CASE WHEN place * 100 >= of * 50 THEN cpu_ms END),
-  min(CASE WHEN place * 100 >= of * 95 THEN cpu_ms END),
+  nearest_rank(cpu_ms, 50),
+  nearest_rank(cpu_ms, 95),
   sum(CASE WHEN concurrent_flows = 1 THEN 1 ELSE 0 END),
   sum(CASE WHEN concurrent_flows = 1 THEN CAST(round(cpu_ms * 1000) AS BIGINT) END),
   max(peak_memory_bytes), sum(concurrent_flows), count(concurrent_flows), max(concurrent_flows)
-FROM ended
+FROM lead_events
+WHERE name = 'flow.completed' AND cpu_ms IS NOT NULL AND ($flow = '' OR flow_name = $flow)
 GROUP BY flow_name, flow_version
 ORDER BY flow_name, flow_version"""
 

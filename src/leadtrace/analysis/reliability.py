@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["RELIABILITY", "Circuit", "Ending", "Failing", "Partner", "ReliabilityOptions", "reliability"]
 
 Sort = Literal["service", "buyer"]
+_SORTS: Final[tuple[Sort, ...]] = ("service", "buyer")
 
 # One row per call: a call for several leads has an end event for each, on one span.
 _CALLS: Final = """
@@ -37,14 +38,14 @@ calls AS (
       CASE WHEN e.failure_category <> '' THEN e.failure_category ELSE e.error_category END AS category,
       CASE WHEN e.failure_category <> '' THEN e.failure_subcategory ELSE e.error_subcategory END AS subcategory,
       CASE WHEN e.failure_category <> '' THEN e.failure_cause ELSE e.error_cause END AS cause, e.time_ns AS time_ns,
-      e.tenant AS tenant, CASE WHEN e.word IN ('enhancement', 'delivery') AND e.span_id <> '' THEN e.trace_id || e.span_id
-        ELSE CAST(e.arrival AS VARCHAR) END AS call
+      e.tenant AS tenant, e.trace_id AS trace_id, e.span_id AS span_id,
+      CASE WHEN e.word IN ('enhancement', 'delivery') AND e.span_id <> '' THEN 0 ELSE e.arrival END AS alone
     FROM lead_events e
     WHERE e.name IN ('enhancement.success', 'enhancement.failed', 'enhancement.cancelled', 'delivery.accepted',
       'delivery.rejected', 'delivery.pending', 'delivery.failed', 'delivery.unconfirmed', 'delivery.cancelled')
   ) each_end
   WHERE {among}
-  GROUP BY sort, named, tenant, call
+  GROUP BY sort, named, tenant, trace_id, span_id, alone
 ),
 judged AS (
   SELECT sort, named, name, duration_ms, retries, category, subcategory, cause, time_ns,
@@ -57,34 +58,22 @@ judged AS (
   FROM calls
 )"""
 _NAMED: Final = "named <> ''"
-_PARTNERS: Final = """
-WITH {calls},
-timed AS (
-  SELECT sort, named, duration_ms, row_number() OVER (PARTITION BY sort, named ORDER BY duration_ms) AS place,
-    count(*) OVER (PARTITION BY sort, named) AS of
-  FROM judged WHERE ended NOT IN ('cancelled', 'cached') AND duration_ms IS NOT NULL
-),
-quantiles AS (
-  SELECT sort, named, max(of) AS timed, min(CASE WHEN place * 100 >= of * 50 THEN duration_ms END) AS p50,
-    min(CASE WHEN place * 100 >= of * 95 THEN duration_ms END) AS p95,
-    min(CASE WHEN place * 100 >= of * 99 THEN duration_ms END) AS p99, max(duration_ms) AS longest
-  FROM timed GROUP BY sort, named
-)
-SELECT j.sort, j.named, count(*), sum(CASE WHEN j.ended = 'answered' THEN 1 ELSE 0 END),
-  sum(CASE WHEN j.ended = 'no_data' THEN 1 ELSE 0 END), sum(CASE WHEN j.ended = 'down' THEN 1 ELSE 0 END),
-  sum(CASE WHEN j.ended = 'own_fault' THEN 1 ELSE 0 END), sum(CASE WHEN j.ended = 'cached' THEN 1 ELSE 0 END),
-  sum(CASE WHEN j.ended = 'cancelled' THEN 1 ELSE 0 END), sum(j.retries), sum(CASE WHEN j.retries > 0 THEN 1 ELSE 0 END),
-  coalesce(max(q.timed), 0), max(q.p50), max(q.p95), max(q.p99), max(q.longest)
-FROM judged j
-LEFT JOIN quantiles q ON q.sort = j.sort AND q.named = j.named
-GROUP BY j.sort, j.named
-ORDER BY j.sort DESC, sum(CASE WHEN j.ended = 'down' THEN 1 ELSE 0 END) DESC, j.named"""
-_FAILING: Final = """
+_ENDED: Final = """
 WITH {calls}
-SELECT sort, named, category, subcategory, cause, count(*), min(time_ns), max(time_ns)
+SELECT 'partner', sort, named, '', '', '', count(*), min(time_ns), max(time_ns),
+  sum(CASE WHEN ended = 'answered' THEN 1 ELSE 0 END), sum(CASE WHEN ended = 'no_data' THEN 1 ELSE 0 END),
+  sum(CASE WHEN ended = 'down' THEN 1 ELSE 0 END), sum(CASE WHEN ended = 'own_fault' THEN 1 ELSE 0 END),
+  sum(CASE WHEN ended = 'cached' THEN 1 ELSE 0 END), sum(CASE WHEN ended = 'cancelled' THEN 1 ELSE 0 END),
+  sum(retries), sum(CASE WHEN retries > 0 THEN 1 ELSE 0 END), count(CASE WHEN {timed} THEN duration_ms END),
+  nearest_rank(CASE WHEN {timed} THEN duration_ms END, 50), nearest_rank(CASE WHEN {timed} THEN duration_ms END, 95),
+  nearest_rank(CASE WHEN {timed} THEN duration_ms END, 99), max(CASE WHEN {timed} THEN duration_ms END)
+FROM judged
+GROUP BY sort, named
+UNION ALL
+SELECT 'failing', sort, named, category, subcategory, cause, count(*), min(time_ns), max(time_ns), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 FROM judged WHERE ended IN ('down', 'no_data', 'own_fault')
-GROUP BY sort, named, category, subcategory, cause
-ORDER BY sort DESC, named, count(*) DESC, category, subcategory, cause"""
+GROUP BY sort, named, category, subcategory, cause"""
+_TIMED: Final = "ended NOT IN ('cancelled', 'cached')"
 
 # Tries say which call they belong to by the span above them.
 _TRIES: Final = """
@@ -249,19 +238,19 @@ class Ending(Row):
 
 def reliability(relations: Relations, options: ReliabilityOptions) -> Report[Row]:
     """Judge the window's calls by service and buyer. What is about to end is looked for in all that came before, too."""
-    sorts = ("service", "buyer") if options.of == "all" else (options.of,)
+    sorts = _SORTS if options.of == "all" else (options.of,)
     tried = {
         (sort, name): (number, failed)
         for sort, name, number, failed in relations.query(_TRIED.format(tries=_TRIES.format(among="")))
     }
-    partners = [
-        _partner(row, *tried.get((row[0], row[1]), (0, 0)))
-        for row in relations.query(_PARTNERS.format(calls=_CALLS.format(among=_NAMED)))
-        if row[0] in sorts
+    ended = [
+        row
+        for row in relations.query(_ENDED.format(calls=_CALLS.format(among=_NAMED), timed=_TIMED))
+        if row[1] in sorts
     ]
-    failing = _failing(
-        [row for row in relations.query(_FAILING.format(calls=_CALLS.format(among=_NAMED))) if row[0] in sorts]
-    )
+    partners = [_partner(row, *tried.get((row[1], row[2]), (0, 0))) for row in ended if row[0] == "partner"]
+    partners.sort(key=lambda one: (_SORTS.index(one.sort), -one.unanswered, one.name))
+    failing = _failing([row[1:9] for row in ended if row[0] == "failing"])
     circuits = _circuits(relations, options) if options.of != "buyer" else []
     ending = [one for one in _ending(relations, options) if one.sort in sorts]
     rows, notes = limited((partners, failing, circuits, ending), options.limit)
@@ -288,9 +277,15 @@ def reliability(relations: Relations, options: ReliabilityOptions) -> Report[Row
 
 def _partner(row: tuple[Any, ...], tries: int, failed_tries: int) -> Partner:
     (
+        _,
         sort,
         name,
+        _,
+        _,
+        _,
         calls,
+        _,
+        _,
         answered,
         no_data,
         down,
@@ -345,7 +340,9 @@ def _failing(rows: list[tuple[Sort, str, str, str, str, int, int, int]]) -> list
             first,
             last,
         )
-        for sort, name, category, subcategory, cause, number, first, last in rows
+        for sort, name, category, subcategory, cause, number, first, last in sorted(
+            rows, key=lambda row: (_SORTS.index(row[0]), row[1], -row[5], row[2:5])
+        )
     ]
 
 

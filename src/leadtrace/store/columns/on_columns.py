@@ -32,11 +32,13 @@ if TYPE_CHECKING:
     from leadtrace.store.columns.register import Registered
     from leadtrace.store.relations.interface import Parameters, Row, Slice
 
-__all__ = ["ColumnEngine"]
+__all__ = ["NEAREST_RANK", "ColumnEngine"]
 
 _FACTS: Final = frozenset(one.name for one in FACTS)
 _NAMES: Final = {EVENTS: "events", SPANS: "spans"}
 _MEMORY: Final = "2GB"
+NEAREST_RANK: Final = "CREATE MACRO nearest_rank(value, percent) AS quantile_disc(value, percent * 0.01)"
+"""The aggregate of the relations as DuckDB has it: of a decimal, so that it finds the rank in integers, as rows do."""
 
 
 class ColumnEngine:
@@ -60,6 +62,7 @@ class ColumnEngine:
                 "preserve_insertion_order": False,
             },
         )
+        self._duck.execute(NEAREST_RANK)
         self._part: Slice | None = None
         self._facts: dict[int, frozenset[str]] = {}
         """Which columns of the attributes the rest has, by relation."""

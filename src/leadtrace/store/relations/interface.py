@@ -1,8 +1,11 @@
 """What every engine promises that answers SQL over recorded leads.
 
 An analysis is one text of SQL over four relations, in the subset that every engine runs unchanged: counts and sums of CASE,
-joins, window functions, integer nanoseconds, money as integer micro-units. Ratios, Decimal and quantiles are made in Python
-of what it returns. docs/relations.md lists the columns.
+joins, window functions, integer nanoseconds, money as integer micro-units. Ratios and Decimal are made in Python of what it
+returns. docs/relations.md lists the columns.
+
+One function is not of standard SQL, and every engine has it: the aggregate `nearest_rank(value, percent)`, the smallest value
+that at least so many percent (a whole number from 0 to 100) of all do not exceed; NULL values do not count.
 
     lead_events   one row per event in the slice: its time within the window, its tenant the asked one
     lead_spans    one row per span that begins within the window

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -47,6 +47,7 @@ class RowEngine:
         self._part: Slice | None = None
         self._made: set[str] = set()
         self._facts: frozenset[str] = frozenset()
+        connection.create_aggregate_function("nearest_rank", _NearestRank, 2)
         connection.execute("BEGIN")
         connection.execute(
             "CREATE TEMP TABLE processes "
@@ -81,6 +82,26 @@ class RowEngine:
         for name in self._made:
             self._connection.execute(f"DROP VIEW temp.{name}")
         self._made.clear()
+
+
+class _NearestRank:
+    """The aggregate `nearest_rank(value, percent)`."""
+
+    def __init__(self) -> None:
+        self._values: list[Any] = []
+        self._percent = 0
+
+    def step(self, *given: Any) -> None:
+        value, percent = given
+        if value is not None:
+            self._values.append(value)
+            self._percent = percent
+
+    def final(self) -> Any:
+        if not self._values:
+            return None
+        rank = -(len(self._values) * self._percent // -100)  # rounded up, in integers
+        return sorted(self._values)[max(rank, 1) - 1]
 
 
 def _describe_kinds(connection: apsw.Connection) -> None:
