@@ -47,17 +47,20 @@ GROUP BY 1, 2, currency
 ORDER BY 1, 2, currency"""  # noqa: S608 - of constants alone
 
 _UNFINISHED: Final = """
-SELECT {named}, count(*)
-FROM (
-  SELECT max(enhancement_name) AS enhancement_name, max(enhancement_service) AS enhancement_service,
-    max(CASE WHEN name = 'enhancement.started' AND time_ns < $until THEN 1 ELSE 0 END) AS began,
-    max(CASE WHEN name <> 'enhancement.started' THEN 1 ELSE 0 END) AS ended
-  FROM all_events
-  WHERE name IN ('enhancement.started', 'enhancement.success', 'enhancement.failed', 'enhancement.cancelled')
-    AND span_id <> '' AND time_ns >= $since
+WITH open AS (
+  SELECT tenant, trace_id, span_id, max(enhancement_name) AS enhancement_name, max(enhancement_service) AS enhancement_service
+  FROM lead_events
+  WHERE name IN ('enhancement.started', 'enhancement.success', 'enhancement.failed', 'enhancement.cancelled') AND span_id <> ''
   GROUP BY tenant, trace_id, span_id
-) each_call
-WHERE began = 1 AND ended = 0 AND {chosen}
+  HAVING min(CASE WHEN name = 'enhancement.started' THEN 1 ELSE 0 END) = 1
+)
+SELECT {named}, count(*)
+FROM open o
+WHERE {chosen} AND NOT EXISTS (
+  SELECT 1 FROM all_events e
+  WHERE e.name IN ('enhancement.success', 'enhancement.failed', 'enhancement.cancelled') AND e.time_ns >= $until
+    AND e.span_id = o.span_id AND e.trace_id = o.trace_id AND e.tenant = o.tenant
+)
 GROUP BY 1"""
 
 # Leads that were offered to a buyer (the others could not be sold, whatever was known of them), by the stratum of their first
@@ -65,25 +68,30 @@ GROUP BY 1"""
 # (named ''), once those for which each enhancement succeeded. What is alike is counted together: few rows for many leads.
 _WORTH: Final = f"""
 WITH {SALES},
-passages AS (
-  SELECT tenant, lead_id, flow_name, source, campaign,
-    row_number() OVER (PARTITION BY tenant, lead_id ORDER BY start_ns, run_id) AS place
-  FROM lead_runs WHERE lead_id <> '' AND start_ns >= $since AND start_ns < $until
-),
 offered AS (
   SELECT DISTINCT tenant, lead_id FROM sales WHERE answer <> 'cancelled'
 ),
 leads AS (
-  SELECT p.tenant AS tenant, p.lead_id AS lead_id, p.flow_name AS flow_name, p.source AS source, p.campaign AS campaign
-  FROM passages p
-  JOIN offered o ON o.tenant = p.tenant AND o.lead_id = p.lead_id
-  WHERE p.place = 1
+  SELECT tenant, lead_id, flow_name, source, campaign FROM (
+    SELECT r.tenant AS tenant, r.lead_id AS lead_id, r.flow_name AS flow_name, r.source AS source, r.campaign AS campaign,
+      row_number() OVER (PARTITION BY r.tenant, r.lead_id ORDER BY r.start_ns, r.run_id) AS place
+    FROM lead_runs r
+    JOIN offered o ON o.tenant = r.tenant AND o.lead_id = r.lead_id
+    WHERE r.lead_id <> '' AND r.start_ns >= $since AND r.start_ns < $until
+  ) passages
+  WHERE place = 1
+),
+succeeded AS (
+  SELECT DISTINCT tenant, lead_id, CASE WHEN lead_id = '' THEN run_id ELSE '' END AS run_id, {{named}} AS named
+  FROM lead_events
+  WHERE name = 'enhancement.success' AND {{chosen}}
 ),
 helped AS (
-  SELECT DISTINCT e.tenant AS tenant, {{lead}} AS lead_id, {{named}} AS named
-  FROM lead_events e
-  LEFT JOIN lead_runs r ON r.run_id = e.run_id AND r.tenant = e.tenant AND e.lead_id = ''
-  WHERE e.name = 'enhancement.success' AND {{chosen}}
+  SELECT tenant, lead_id, named FROM succeeded WHERE lead_id <> ''
+  UNION
+  SELECT s.tenant, r.lead_id, s.named
+  FROM succeeded s JOIN lead_runs r ON r.run_id = s.run_id AND r.tenant = s.tenant
+  WHERE s.lead_id = '' AND r.lead_id <> ''
 ),
 earned AS (
   SELECT tenant, lead_id, currency, sum(revenue_micro) AS revenue, count(*) AS accepted
@@ -366,9 +374,8 @@ def _declared_values(
 def _measured(relations: Relations, options: RoiOptions) -> dict[tuple[str, str], list[Measured]]:
     """Every enhancement in every currency in which leads were sold."""
     named, _ = _columns(options)
-    chosen, given = _chosen(options, f"e.{named}")
-    lead = "CASE WHEN e.lead_id <> '' THEN e.lead_id ELSE coalesce(r.lead_id, '') END"
-    sql = _WORTH.format(lead=lead, named=f"e.{named}", chosen=chosen)
+    chosen, given = _chosen(options, named)
+    sql = _WORTH.format(named=named, chosen=chosen)
     sizes: dict[str, dict[tuple[str, str, str], int]] = defaultdict(dict)
     sold: dict[tuple[str, str], dict[tuple[str, str, str], list[tuple[int, int, int, int]]]]
     sold = defaultdict(lambda: defaultdict(list))

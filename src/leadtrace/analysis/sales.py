@@ -19,21 +19,43 @@ END_OF_TIME: Final = 2**62
 """A time after all others: what an open end of a window is in SQL."""
 
 _NAMES: Final = ", ".join(f"'delivery.{one}'" for one in ANSWERS)
-_KEY: Final = """CASE WHEN e.delivery_id <> '' THEN 'id ' || e.delivery_id
-    WHEN e.word = 'delivery' AND e.span_id <> '' THEN 'span ' || e.trace_id || e.span_id
-    ELSE 'event ' || CAST(e.arrival AS VARCHAR) END"""
+_KEY: Final = """CASE WHEN a.delivery_id <> '' THEN 'id ' || a.delivery_id
+    WHEN a.word = 'delivery' AND a.span_id <> '' THEN 'span ' || a.trace_id || a.span_id
+    ELSE 'event ' || CAST(a.arrival AS VARCHAR) END"""
 
+# The answer that stands, as one text whose greatest is the last: time, no pending one where another was told at that moment,
+# answer, revenue, currency.
+_ZERO: Final = 1 << 62
+_STANDING: Final = f"""substr('0000000000000000000' || CAST(time_ns AS VARCHAR), -19)
+      || CASE WHEN answer = 'pending' THEN '0' ELSE '1' END || substr(answer || '            ', 1, 12)
+      || CAST(coalesce(revenue_micro, 0) + {_ZERO} AS VARCHAR) || currency"""
+
+# Few answers name no lead: only for those is a run looked up.
 SALES: Final = f"""
-told AS (
-  SELECT e.tenant AS tenant, CASE WHEN e.lead_id <> '' THEN e.lead_id ELSE coalesce(r.lead_id, '') END AS lead_id,
-    {_KEY} AS delivery, e.time_ns AS time_ns, substr(e.name, 10) AS answer, e.buyer AS buyer, e.delivery_id AS delivery_id,
+answers AS (
+  SELECT e.arrival AS arrival, e.tenant AS tenant, e.lead_id AS lead_id, e.trace_id AS trace_id, e.span_id AS span_id,
+    e.word AS word, e.time_ns AS time_ns, substr(e.name, 10) AS answer, e.buyer AS buyer, e.delivery_id AS delivery_id,
     e.run_id AS run_id, e.revenue_micro AS revenue_micro, e.currency AS currency
   FROM all_events e
-  LEFT JOIN lead_runs r ON r.run_id = e.run_id AND r.tenant = e.tenant AND e.lead_id = ''
   WHERE e.name IN ({_NAMES}) AND e.time_ns >= $since AND e.time_ns < $as_of
 ),
-touched AS (
-  SELECT DISTINCT tenant, lead_id, delivery FROM told WHERE time_ns < $until
+homes AS (
+  SELECT run_id, tenant, lead_id FROM lead_runs WHERE run_id IN (SELECT run_id FROM answers WHERE lead_id = '')
+),
+told AS (
+  SELECT a.tenant AS tenant, CASE WHEN a.lead_id <> '' THEN a.lead_id ELSE coalesce(h.lead_id, '') END AS lead_id,
+    {_KEY} AS delivery, a.time_ns AS time_ns, a.answer AS answer, a.buyer AS buyer, a.delivery_id AS delivery_id,
+    a.run_id AS run_id, a.revenue_micro AS revenue_micro, a.currency AS currency
+  FROM answers a
+  LEFT JOIN homes h ON h.run_id = a.run_id AND h.tenant = a.tenant AND a.lead_id = ''
+),
+answered AS (
+  SELECT tenant, lead_id, delivery, min(time_ns) AS first_ns, max(time_ns) AS time_ns, max(buyer) AS buyer,
+    max(delivery_id) AS delivery_id, max(run_id) AS run_id,
+    max(CASE WHEN answer = 'pending' THEN 1 ELSE 0 END) AS was_pending, max({_STANDING}) AS standing
+  FROM told
+  GROUP BY tenant, lead_id, delivery
+  HAVING min(time_ns) < $until
 ),
 earlier AS (
   SELECT DISTINCT e.tenant AS tenant, CASE WHEN e.lead_id <> '' THEN e.lead_id ELSE coalesce(r.lead_id, '') END AS lead_id,
@@ -41,28 +63,18 @@ earlier AS (
   FROM all_events e
   LEFT JOIN lead_runs r ON r.run_id = e.run_id AND r.tenant = e.tenant AND e.lead_id = ''
   WHERE e.name IN ({_NAMES}) AND e.time_ns < $since AND e.delivery_id <> ''
-),
-ranked AS (
-  SELECT t.tenant, t.lead_id, t.delivery, t.time_ns, t.answer, t.revenue_micro, t.currency,
-    max(t.buyer) OVER whole AS buyer, max(t.delivery_id) OVER whole AS delivery_id, max(t.run_id) OVER whole AS run_id,
-    min(t.time_ns) OVER whole AS first_ns,
-    max(CASE WHEN t.answer = 'pending' THEN 1 ELSE 0 END) OVER whole AS was_pending,
-    row_number() OVER (
-      PARTITION BY t.tenant, t.lead_id, t.delivery
-      ORDER BY t.time_ns DESC, CASE WHEN t.answer = 'pending' THEN 1 ELSE 0 END, t.answer DESC,
-        coalesce(t.revenue_micro, 0) DESC
-    ) AS back
-  FROM told t
-  JOIN touched ON touched.tenant = t.tenant AND touched.lead_id = t.lead_id AND touched.delivery = t.delivery
-  WINDOW whole AS (PARTITION BY t.tenant, t.lead_id, t.delivery)
+    AND e.delivery_id IN (SELECT delivery_id FROM answers WHERE delivery_id <> '')
 ),
 sales AS (
-  SELECT r.tenant AS tenant, r.lead_id AS lead_id, r.delivery AS delivery, r.delivery_id AS delivery_id, r.buyer AS buyer,
-    r.run_id AS run_id, r.answer AS answer, r.first_ns AS first_ns, r.time_ns AS answered_ns, r.was_pending AS was_pending,
-    CASE WHEN r.answer = 'accepted' THEN coalesce(r.revenue_micro, 0) ELSE 0 END AS revenue_micro, r.currency AS currency
-  FROM ranked r
-  LEFT JOIN earlier ON earlier.tenant = r.tenant AND earlier.lead_id = r.lead_id AND earlier.delivery = r.delivery
-  WHERE r.back = 1 AND earlier.delivery IS NULL
+  SELECT a.tenant AS tenant, a.lead_id AS lead_id, a.delivery AS delivery, a.delivery_id AS delivery_id, a.buyer AS buyer,
+    a.run_id AS run_id, rtrim(substr(a.standing, 21, 12)) AS answer, a.first_ns AS first_ns, a.time_ns AS answered_ns,
+    a.was_pending AS was_pending,
+    CASE WHEN substr(a.standing, 21, 9) = 'accepted ' THEN CAST(substr(a.standing, 33, 19) AS BIGINT) - {_ZERO} ELSE 0 END
+      AS revenue_micro,
+    substr(a.standing, 52) AS currency
+  FROM answered a
+  LEFT JOIN earlier ON earlier.tenant = a.tenant AND earlier.lead_id = a.lead_id AND earlier.delivery = a.delivery
+  WHERE earlier.delivery IS NULL
 ),
 given_back AS (
   SELECT e.arrival AS arrival, e.tenant AS tenant, e.lead_id AS lead_id, e.time_ns AS time_ns, e.buyer AS buyer,
