@@ -45,13 +45,12 @@ _MINE: Final = {
     "run": "SELECT e.run_id AS who, {columns} FROM {relation} e WHERE e.run_id <> '' AND {which}",
     "trace": "SELECT e.trace_id AS who, {columns} FROM {relation} e WHERE e.trace_id <> '' AND {which}",
 }
-# Who ended badly: by the last end of a run, of the lead, the run or the trace.
+# Who ended badly: by the last end of a run, of the lead, the run or the trace; as one text whose greatest is the last.
 _ENDED: Final = """ended AS (
-  SELECT who, outcome FROM (
-    SELECT who, outcome, row_number() OVER (PARTITION BY who ORDER BY time_ns DESC, name DESC, outcome DESC) AS place
-    FROM ({ends}) ends
-  ) last
-  WHERE place = 1
+  SELECT who, substr(max(substr('0000000000000000000' || CAST(time_ns AS VARCHAR), -19)
+    || substr(name || '                ', 1, 16) || outcome), 36) AS outcome
+  FROM ({ends}) ends
+  GROUP BY who
 )"""
 _OUTCOME: Final = """e.time_ns AS time_ns, e.name AS name,
     CASE WHEN e.name = 'flow.completed' THEN e.final_outcome ELSE substr(e.name, 6) END AS outcome"""
@@ -60,14 +59,12 @@ _ENDS: Final = (
 )
 # In the order of time; what one process told at one moment, in the order in which it told it. Labels become short numbers, so
 # that whose events are alike are counted together: of many leads there are few sequences, and only these are looked through.
-_LABELS: Final = "SELECT DISTINCT {label} AS label FROM lead_events e WHERE {which}"
+_LABELS: Final = "SELECT DISTINCT {label} AS label FROM lead_events e WHERE {which} ORDER BY label"
 _TOLD_ALIKE: Final = """
 WITH {ended},
-numbered AS (
-  SELECT label, CAST(row_number() OVER (ORDER BY label) AS VARCHAR) AS number FROM ({labels}) labels
-),
+numbered (label, number, digits) AS (VALUES {numbered}),
 each_one AS (
-  SELECT t.who AS who, string_agg(n.number, ' ' ORDER BY t.time_ns, t.boot, t.sequence, t.label) AS told,
+  SELECT t.who AS who, string_agg(n.digits, ' ' ORDER BY t.time_ns, t.sequence, n.number) AS told,
     CASE WHEN min(t.boot) <> max(t.boot) THEN 1 ELSE 0 END AS several
   FROM ({mine}) t
   JOIN numbered n ON n.label = t.label
@@ -79,7 +76,8 @@ FROM each_one o
 LEFT JOIN ended d ON d.who = o.who
 GROUP BY 1, 2, 3, 4"""
 
-# The last thing that is told of a run before its end, or at all where it has none.
+# The last thing that is told of a run before its end, or at all where it has none. What is told at one moment is put into an
+# order as one text whose greatest is the last.
 _STOPS: Final = """
 WITH begun AS (
   SELECT DISTINCT tenant, run_id FROM lead_events WHERE name = 'flow.started' AND run_id <> ''
@@ -92,22 +90,24 @@ last_ns AS (
   GROUP BY e.tenant, e.run_id
 ),
 last AS (
-  SELECT e.tenant AS tenant, e.run_id AS run_id, e.name AS name,
-    CASE WHEN e.buyer <> '' THEN e.buyer WHEN e.check_name <> '' THEN e.check_name
-      WHEN e.enhancement_name <> '' THEN e.enhancement_name ELSE e.word_name END AS what,
-    row_number() OVER (
-      PARTITION BY e.tenant, e.run_id ORDER BY coalesce(e.boot, 0) DESC, coalesce(e.sequence, 0) DESC, e.name DESC
-    ) AS place
+  SELECT e.tenant AS tenant, e.run_id AS run_id,
+    max(substr('0000000000000000000' || CAST(coalesce(e.boot, 0) AS VARCHAR), -19)
+      || substr('0000000000000000000' || CAST(coalesce(e.sequence, 0) AS VARCHAR), -19)
+      || e.name || '{mark}' || CASE WHEN e.buyer <> '' THEN e.buyer WHEN e.check_name <> '' THEN e.check_name
+      WHEN e.enhancement_name <> '' THEN e.enhancement_name ELSE e.word_name END) AS told
   FROM all_events e
   JOIN last_ns l ON l.tenant = e.tenant AND l.run_id = e.run_id AND l.time_ns = e.time_ns
   WHERE {told} AND e.time_ns >= $since
+  GROUP BY e.tenant, e.run_id
 )
-SELECT r.flow_name, coalesce(l.name, 'flow.started'), coalesce(l.what, ''), r.outcome, count(*)
+SELECT r.flow_name, coalesce(substr(l.told, 39, instr(l.told, '{mark}') - 39), 'flow.started'),
+  coalesce(substr(l.told, instr(l.told, '{mark}') + 1), ''), r.outcome, count(*)
 FROM begun b
 JOIN lead_runs r ON r.tenant = b.tenant AND r.run_id = b.run_id
-LEFT JOIN last l ON l.tenant = b.tenant AND l.run_id = b.run_id AND l.place = 1
+LEFT JOIN last l ON l.tenant = b.tenant AND l.run_id = b.run_id
 GROUP BY 1, 2, 3, 4
 ORDER BY 5 DESC, 1, 2, 3, 4"""
+_MARK: Final = "\x1f"
 _TOLD: Final = """e.name NOT IN ('flow.started', 'flow.completed', 'flow.failed', 'flow.cancelled', 'flow.interrupted',
     'flow.handed_over', 'lead.state.changed', 'error.occurred') AND e.kind <> 'alert'"""
 
@@ -187,19 +187,19 @@ def patterns(relations: Relations, options: PatternOptions) -> Report[Row]:
     marks = ", ".join(f"$bad_{number}" for number in range(len(bad)))
     mine = _MINE[options.per]
     ended = _ENDED.format(ends=mine.format(columns=_OUTCOME, relation="all_events", which=_ENDS))
-    labels = _LABELS.format(label=_label(options.by), which=which)
+    names = [str(label) for (label,) in relations.query(_LABELS.format(label=_label(options.by), which=which))]
     columns = f"""{_label(options.by)} AS label, e.time_ns AS time_ns, coalesce(e.boot, 0) AS boot,
     coalesce(e.sequence, 0) AS sequence"""
+    numbered = ", ".join(f"($label_{number}, {number}, '{number}')" for number in range(len(names)))
     alike = relations.query(
         _TOLD_ALIKE.format(
             ended=ended,
-            labels=labels,
+            numbered=numbered or "('', 0, '')",
             mine=mine.format(columns=columns, relation="lead_events", which=which),
             bad=marks,
         ),
-        given,
+        given | {f"label_{number}": name for number, name in enumerate(names)},
     )
-    names = [str(label) for (label,) in relations.query(f"{labels} ORDER BY label")]
     grams = _grams(alike, names, options.length)
     number = sum(row[4] for row in alike)
     several, ended_at_all, ended_badly = (sum(row[4] for row in alike if row[which]) for which in (1, 2, 3))
@@ -278,7 +278,7 @@ def _grams(
             sums[2] += badly * many
             sums[3] += known * many
     grams = [
-        (tuple(names[int(one) - 1] for one in gram), times, having, badly, known)
+        (tuple(names[int(one)] for one in gram), times, having, badly, known)
         for gram, (times, having, badly, known) in found.items()
     ]
     grams.sort(key=lambda one: (-one[2], one[0]))
@@ -317,7 +317,7 @@ def _sequences(
 
 
 def _stops(relations: Relations, since_ns: int) -> list[Stop]:
-    found = relations.query(_STOPS.format(told=_TOLD), {"since": since_ns})
+    found = relations.query(_STOPS.format(told=_TOLD, mark=_MARK), {"since": since_ns})
     runs: Counter[str] = Counter()
     for flow, _, _, _, number in found:
         runs[flow] += number
@@ -391,8 +391,8 @@ def _of_timeline(timeline: Timeline, by: str, starts: bool) -> tuple[list[str], 
 
 def _of_events(events: Iterable[EventRecord], by: str, starts: bool) -> tuple[list[str], str | None]:
     def order(one: EventRecord) -> tuple[Any, ...]:
-        boot, sequence = sequence_of(one) or ("", 0)
-        return one.time_ns, boot, sequence, _named(one.name, one.attributes, by)
+        _, sequence = sequence_of(one) or ("", 0)
+        return one.time_ns, sequence, _named(one.name, one.attributes, by)
 
     several = sorted({one.uid or id(one): one for one in events}.values(), key=order)
     ends = [one for one in several if one.name in FLOW_ENDS]

@@ -8,7 +8,6 @@ attributes is taken out of the rest only when a query names it.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from typing import TYPE_CHECKING, Final
 
@@ -36,7 +35,7 @@ __all__ = ["NEAREST_RANK", "ColumnEngine"]
 
 _FACTS: Final = frozenset(one.name for one in FACTS)
 _NAMES: Final = {EVENTS: "events", SPANS: "spans"}
-_MEMORY: Final = "2GB"
+_MOST_MEMORY: Final = 8 << 30
 NEAREST_RANK: Final = "CREATE MACRO nearest_rank(value, percent) AS quantile_disc(value, percent * 0.01)"
 """The aggregate of the relations as DuckDB has it: of a decimal, so that it finds the rank in integers, as rows do."""
 
@@ -55,13 +54,12 @@ class ColumnEngine:
         self._duck = duckdb.connect(
             ":memory:",
             config={
-                "memory_limit": _MEMORY,
                 "temp_directory": self._spill.name,
-                "threads": max(1, os.cpu_count() or 1),
                 "autoinstall_known_extensions": False,
                 "preserve_insertion_order": False,
             },
         )
+        self._memory = self._limit_memory()
         self._duck.execute(NEAREST_RANK)
         self._part: Slice | None = None
         self._facts: dict[int, frozenset[str]] = {}
@@ -93,7 +91,7 @@ class ColumnEngine:
             ) from cause
         except duckdb.OutOfMemoryException as cause:
             raise SourceError(
-                "the report needs more memory than it may take", limit=_MEMORY, do="ask for a shorter window"
+                "the report needs more memory than it may take", limit=self._memory, do="ask for a shorter window"
             ) from cause
         return found
 
@@ -101,6 +99,14 @@ class ColumnEngine:
         self._duck.close()
         self._rows.close()
         self._spill.cleanup()
+
+    def _limit_memory(self) -> str:
+        """Half of what DuckDB would take of this machine, or of the container: what does not fit is spilled to the disk."""
+        ((most,),) = self._duck.execute("SELECT current_setting('memory_limit')").fetchall()
+        number, unit = most.split()
+        limit = f"{min(int(float(number) * _UNITS[unit] / 2), _MOST_MEMORY) >> 20} MiB"
+        self._duck.execute(f"SET memory_limit = {quoted(limit)}")
+        return limit
 
     # --- what a query needs -------------------------------------------------------------------------------------------
 
@@ -222,6 +228,7 @@ class ColumnEngine:
 _OFTEN: Final = 3
 """So many times in one query, and runs are laid out in a table first: files are slow to read again."""
 _DUCK: Final = {"string": "VARCHAR", "int64": "BIGINT", "double": "DOUBLE"}
+_UNITS: Final = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _SHARED: Final = """
 SELECT DISTINCT arrival, lead_id, tenant FROM (
   SELECT arrival, tenant, unnest(from_json(lead_ids, '["VARCHAR"]')) AS lead_id FROM all_events WHERE lead_ids <> ''
