@@ -59,6 +59,9 @@ class ColumnEngine:
                 "preserve_insertion_order": False,
             },
         )
+        # A file has some hundred columns in some dozen groups: what it says of them is read once, not again by each query.
+        self._duck.execute("LOAD parquet")
+        self._duck.execute("SET parquet_metadata_cache = true")
         self._memory = self._limit_memory()
         self._duck.execute(NEAREST_RANK)
         self._part: Slice | None = None
