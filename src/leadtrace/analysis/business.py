@@ -23,7 +23,7 @@ __all__ = ["BUSINESS", "BusinessOptions", "Deliveries", "Takings", "Unattributed
 # What is on the record itself comes first; events inside a flow do not carry the rest, their run does.
 _GROUPS: Final = {
     "total": ("''", "''"),
-    "lead": ("{lead}", "{lead}"),
+    "lead": ("s.lead_id", "{lead}"),
     "source": ("coalesce(r.source, '')", "CASE WHEN e.source <> '' THEN e.source ELSE coalesce(r.source, '') END"),
     "campaign": (
         "coalesce(r.campaign, '')",
@@ -32,29 +32,38 @@ _GROUPS: Final = {
     "flow": ("coalesce(r.flow_name, '')", "coalesce(r.flow_name, '')"),
     "buyer": ("s.buyer", "''"),
 }
-_LEAD: Final = "CASE WHEN {one}.lead_id <> '' THEN {one}.lead_id ELSE coalesce(r.lead_id, '') END"
+_LEAD: Final = "CASE WHEN e.lead_id <> '' THEN e.lead_id ELSE coalesce(r.lead_id, '') END"
 
 # A bulk call has one end event per lead, each with its share of the cost: their sum is the call's, once.
+# The runs by which a record's group is known; or else only those of records that name no lead: few, where most runs are many.
+_RUNS: Final = """runs AS (
+  SELECT run_id, tenant, lead_id FROM lead_runs WHERE run_id IN (
+    SELECT run_id FROM lead_events
+    WHERE lead_id = '' AND name IN ('flow.started', 'enhancement.success', 'enhancement.failed', 'enhancement.cancelled',
+      'lead.purchased')
+  )
+)"""
+_BY_RUN: Final = ("source", "campaign", "flow")
 _SPENT: Final = """spent AS (
   SELECT {group} AS grp, e.tenant AS tenant, {lead} AS lead_id, e.currency AS currency, e.name AS name,
     CASE WHEN e.name = 'lead.purchased' THEN e.price_micro ELSE e.cost_micro END AS micro
   FROM lead_events e
-  LEFT JOIN lead_runs r ON r.run_id = e.run_id AND r.tenant = e.tenant
+  LEFT JOIN {runs} r ON r.run_id = e.run_id AND r.tenant = e.tenant
   WHERE e.name IN ('enhancement.success', 'enhancement.failed', 'enhancement.cancelled', 'lead.purchased')
     AND e.time_ns < $as_of{nothing}
 )"""
 _BEGUN: Final = """begun AS (
   SELECT {group} AS grp, e.tenant AS tenant, {lead} AS lead_id
   FROM lead_events e
-  LEFT JOIN lead_runs r ON r.run_id = e.run_id AND r.tenant = e.tenant
+  LEFT JOIN {runs} r ON r.run_id = e.run_id AND r.tenant = e.tenant
   WHERE e.name = 'flow.started' AND e.time_ns < $as_of{nothing}
 )"""
 _SOLD: Final = """sold AS (
-  SELECT {group} AS grp, s.tenant AS tenant, {lead} AS lead_id, s.delivery AS delivery, s.answer AS answer,
+  SELECT {group} AS grp, s.tenant AS tenant, s.lead_id AS lead_id, s.delivery AS delivery, s.answer AS answer,
     s.was_pending AS was_pending, s.revenue_micro AS revenue_micro, s.currency AS currency
-  FROM sales s
-  LEFT JOIN lead_runs r ON r.run_id = s.run_id AND r.tenant = s.tenant
+  FROM sales s{join}
 )"""
+_SOLD_IN: Final = "\n  LEFT JOIN lead_runs r ON r.run_id = s.run_id AND r.tenant = s.tenant"
 
 # All figures in one text, so that what they share is worked out once: which figure, of what, in which currency, then numbers.
 _FIGURES: Final = """
@@ -287,15 +296,17 @@ def moment_ns(text: str) -> int:
 def _figures(relations: Relations, options: BusinessOptions, given: Parameters) -> dict[str, list[tuple[Any, ...]]]:
     """The rows of `_FIGURES` by which figure they are, without that."""
     sale_group, record_group = _GROUPS[options.by]
-    lead = _LEAD.format(one="e")
-    group = record_group.format(lead=lead)
+    group = record_group.format(lead=_LEAD)
+    by_run = options.by in _BY_RUN
+    runs = "lead_runs" if by_run else "runs"
     # By buyer nothing that was spent belongs to one, nor does a lead that was offered to nobody.
     nothing = " AND 1 = 0" if options.by == "buyer" else ""
     parts = [
         SALES,
-        _SOLD.format(group=sale_group.format(lead=_LEAD.format(one="s")), lead=_LEAD.format(one="s")),
-        _SPENT.format(group=group, lead=lead, nothing=nothing),
-        _BEGUN.format(group=group, lead=lead, nothing=nothing),
+        _SOLD.format(group=sale_group, join=_SOLD_IN if by_run else ""),
+        *([] if by_run else [_RUNS]),
+        _SPENT.format(group=group, lead=_LEAD, runs=runs, nothing=nothing),
+        _BEGUN.format(group=group, lead=_LEAD, runs=runs, nothing=nothing),
         _EACH_LEAD,
     ]
     found: dict[str, list[tuple[Any, ...]]] = {
@@ -344,7 +355,7 @@ def _deliveries(row: tuple[Any, ...], leads: int, delivered: int) -> Deliveries:
 def _unattributed(relations: Relations, options: BusinessOptions, given: Parameters) -> list[Unattributed]:
     if options.by == "buyer":
         return []
-    group = _GROUPS[options.by][1].format(lead=_LEAD.format(one="e"))
+    group = _GROUPS[options.by][1].format(lead=_LEAD)
     return [
         Unattributed(
             of,

@@ -107,18 +107,18 @@ came_to AS (
   FROM leads l
   LEFT JOIN earned e ON e.tenant = l.tenant AND e.lead_id = l.lead_id
   LEFT JOIN lost b ON b.tenant = e.tenant AND b.lead_id = e.lead_id AND b.currency = e.currency
+),
+each AS (
+  SELECT tenant, lead_id, '' AS named FROM leads
+  UNION ALL
+  SELECT tenant, lead_id, named FROM helped
 )
-SELECT '', flow_name, source, campaign, currency, revenue, accepted, returned, given_back, count(*)
-FROM came_to GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
-UNION ALL
-SELECT h.named, c.flow_name, c.source, c.campaign, c.currency, c.revenue, c.accepted, c.returned, c.given_back, count(*)
-FROM came_to c JOIN helped h ON h.tenant = c.tenant AND h.lead_id = c.lead_id
+SELECT a.named, c.flow_name, c.source, c.campaign, c.currency, c.revenue, c.accepted, c.returned, c.given_back, count(*)
+FROM came_to c JOIN each a ON a.tenant = c.tenant AND a.lead_id = c.lead_id
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 UNION ALL
-SELECT '', flow_name, source, campaign, '=', 0, 0, 0, 0, count(*) FROM leads GROUP BY 2, 3, 4
-UNION ALL
-SELECT h.named, l.flow_name, l.source, l.campaign, '=', 0, 0, 0, 0, count(*)
-FROM leads l JOIN helped h ON h.tenant = l.tenant AND h.lead_id = l.lead_id
+SELECT a.named, l.flow_name, l.source, l.campaign, '=', 0, 0, 0, 0, count(*)
+FROM leads l JOIN each a ON a.tenant = l.tenant AND a.lead_id = l.lead_id
 GROUP BY 1, 2, 3, 4"""  # noqa: S608 - of constants alone
 
 

@@ -19,9 +19,12 @@ END_OF_TIME: Final = 2**62
 """A time after all others: what an open end of a window is in SQL."""
 
 _NAMES: Final = ", ".join(f"'delivery.{one}'" for one in ANSWERS)
-_KEY: Final = """CASE WHEN a.delivery_id <> '' THEN 'id ' || a.delivery_id
-    WHEN a.word = 'delivery' AND a.span_id <> '' THEN 'span ' || a.trace_id || a.span_id
-    ELSE 'event ' || CAST(a.arrival AS VARCHAR) END"""
+_KEY: Final = """CASE WHEN e.delivery_id <> '' THEN 'id ' || e.delivery_id
+    WHEN e.word = 'delivery' AND e.span_id <> '' THEN 'span ' || e.trace_id || e.span_id
+    ELSE 'event ' || CAST(e.arrival AS VARCHAR) END"""
+_ANSWER: Final = f"""e.tenant AS tenant, e.lead_id AS lead_id, {_KEY} AS delivery, e.time_ns AS time_ns,
+    substr(e.name, 10) AS answer, e.buyer AS buyer, e.delivery_id AS delivery_id, e.run_id AS run_id,
+    e.revenue_micro AS revenue_micro, e.currency AS currency"""
 
 # The answer that stands, as one text whose greatest is the last: time, no pending one where another was told at that moment,
 # answer, revenue, currency.
@@ -30,21 +33,28 @@ _STANDING: Final = f"""substr('0000000000000000000' || CAST(time_ns AS VARCHAR),
       || CASE WHEN answer = 'pending' THEN '0' ELSE '1' END || substr(answer || '            ', 1, 12)
       || CAST(coalesce(revenue_micro, 0) + {_ZERO} AS VARCHAR) || currency"""
 
-# Few answers name no lead: only for those is a run looked up.
+# Few answers name no lead: only for those is a run looked up. Later answers count where they are of the window's deliveries.
 SALES: Final = f"""
-answers AS (
-  SELECT e.arrival AS arrival, e.tenant AS tenant, e.lead_id AS lead_id, e.trace_id AS trace_id, e.span_id AS span_id,
-    e.word AS word, e.time_ns AS time_ns, substr(e.name, 10) AS answer, e.buyer AS buyer, e.delivery_id AS delivery_id,
-    e.run_id AS run_id, e.revenue_micro AS revenue_micro, e.currency AS currency
+given AS (
+  SELECT {_ANSWER}
   FROM all_events e
-  WHERE e.name IN ({_NAMES}) AND e.time_ns >= $since AND e.time_ns < $as_of
+  WHERE e.name IN ({_NAMES}) AND e.time_ns >= $since AND e.time_ns < $until AND e.time_ns < $as_of
+),
+answers AS (
+  SELECT tenant, lead_id, delivery, time_ns, answer, buyer, delivery_id, run_id, revenue_micro, currency FROM given
+  UNION ALL
+  SELECT {_ANSWER}
+  FROM all_events e
+  WHERE e.name IN ({_NAMES}) AND e.time_ns >= $until AND e.time_ns < $as_of AND {_KEY} IN (SELECT delivery FROM given)
 ),
 homes AS (
-  SELECT run_id, tenant, lead_id FROM lead_runs WHERE run_id IN (SELECT run_id FROM answers WHERE lead_id = '')
+  SELECT run_id, tenant, lead_id FROM lead_runs WHERE run_id IN (
+    SELECT run_id FROM all_events WHERE name IN ({_NAMES}) AND lead_id = '' AND time_ns >= $since AND time_ns < $as_of
+  )
 ),
 told AS (
   SELECT a.tenant AS tenant, CASE WHEN a.lead_id <> '' THEN a.lead_id ELSE coalesce(h.lead_id, '') END AS lead_id,
-    {_KEY} AS delivery, a.time_ns AS time_ns, a.answer AS answer, a.buyer AS buyer, a.delivery_id AS delivery_id,
+    a.delivery AS delivery, a.time_ns AS time_ns, a.answer AS answer, a.buyer AS buyer, a.delivery_id AS delivery_id,
     a.run_id AS run_id, a.revenue_micro AS revenue_micro, a.currency AS currency
   FROM answers a
   LEFT JOIN homes h ON h.run_id = a.run_id AND h.tenant = a.tenant AND a.lead_id = ''
@@ -63,7 +73,7 @@ earlier AS (
   FROM all_events e
   LEFT JOIN lead_runs r ON r.run_id = e.run_id AND r.tenant = e.tenant AND e.lead_id = ''
   WHERE e.name IN ({_NAMES}) AND e.time_ns < $since AND e.delivery_id <> ''
-    AND e.delivery_id IN (SELECT delivery_id FROM answers WHERE delivery_id <> '')
+    AND e.delivery_id IN (SELECT delivery_id FROM given WHERE delivery_id <> '')
 ),
 sales AS (
   SELECT a.tenant AS tenant, a.lead_id AS lead_id, a.delivery AS delivery, a.delivery_id AS delivery_id, a.buyer AS buyer,
@@ -99,7 +109,10 @@ returned AS (
   FROM matched WHERE choice = 1
 )"""  # noqa: S608 - of constants alone
 """`sales`: one row per delivery first answered in the window, as it stands before `$as_of`; `returned`: what was given back
-of them by then, a row per return. Parameters: `$since`, `$until`, `$as_of`. To stand behind WITH."""
+of them by then, a row per return. Parameters: `$since`, `$until`, `$as_of`. To stand behind WITH.
+
+SQLite counts how often relations stand in a text, once for each place where a part of it is used, and refuses some hundreds:
+`sales` is used a few times at most."""
 
 
 def bounds(options: Options, as_of_ns: int = 0) -> dict[str, int]:
