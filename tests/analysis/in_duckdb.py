@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -13,6 +14,8 @@ from leadtrace.store.relations.facts import FACTS
 from leadtrace.store.relations.on_rows import used_parameters
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from leadtrace.store.relations.interface import Relations
 
 _RELATIONS = ("all_events", "all_spans", "lead_runs", "lead_shared")
@@ -47,8 +50,8 @@ class InDuckDB:
         self.copied = copied
         self._shared: dict[str, Any] = {"connection": _DUCKDB.cursor(), "facts": None} if like is None else like._shared
 
-    def query(self, sql: str, parameters: Any = None) -> list[Any]:
-        named = _FACTS & set(re.findall(r"[a-z_0-9]+", sql))
+    def query(self, sql: str, parameters: Any = None, tables: Mapping[str, str] = MappingProxyType({})) -> list[Any]:
+        named = _FACTS & set(re.findall(r"[a-z_0-9]+", "\n".join((*tables.values(), sql))))
         if self._shared["facts"] is None or not named <= self._shared["facts"]:
             self._shared["facts"] = named | (self._shared["facts"] or set())
             for name in _RELATIONS:
@@ -60,6 +63,8 @@ class InDuckDB:
                 f"CREATE OR REPLACE TEMP VIEW lead_{name} AS "
                 f"SELECT * FROM all_{name} WHERE {time} >= {self.part.since_ns} {until}"
             )
+        for name, text in tables.items():
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {text}", used_parameters(text, parameters))
         return connection.execute(sql, used_parameters(sql, parameters)).fetchall()
 
     def within(self, since_ns: int = 0, until_ns: int = 0) -> InDuckDB:

@@ -34,35 +34,31 @@ _GROUPS: Final = {
 }
 _LEAD: Final = "CASE WHEN e.lead_id <> '' THEN e.lead_id ELSE coalesce(r.lead_id, '') END"
 
-# A bulk call has one end event per lead, each with its share of the cost: their sum is the call's, once.
 # The runs by which a record's group is known; or else only those of records that name no lead: few, where most runs are many.
-_RUNS: Final = """runs AS (
-  SELECT run_id, tenant, lead_id FROM lead_runs WHERE run_id IN (
-    SELECT run_id FROM lead_events
-    WHERE lead_id = '' AND name IN ('flow.started', 'enhancement.success', 'enhancement.failed', 'enhancement.cancelled',
-      'lead.purchased')
-  )
+_RUNS: Final = """
+SELECT run_id, tenant, lead_id FROM lead_runs WHERE run_id IN (
+  SELECT run_id FROM lead_events
+  WHERE lead_id = '' AND name IN ('flow.started', 'enhancement.success', 'enhancement.failed', 'enhancement.cancelled',
+    'lead.purchased')
 )"""
 _BY_RUN: Final = ("source", "campaign", "flow")
-_SPENT: Final = """spent AS (
-  SELECT {group} AS grp, e.tenant AS tenant, {lead} AS lead_id, e.currency AS currency, e.name AS name,
-    CASE WHEN e.name = 'lead.purchased' THEN e.price_micro ELSE e.cost_micro END AS micro
-  FROM lead_events e
-  LEFT JOIN {runs} r ON r.run_id = e.run_id AND r.tenant = e.tenant
-  WHERE e.name IN ('enhancement.success', 'enhancement.failed', 'enhancement.cancelled', 'lead.purchased')
-    AND e.time_ns < $as_of{nothing}
-)"""
-_BEGUN: Final = """begun AS (
-  SELECT {group} AS grp, e.tenant AS tenant, {lead} AS lead_id
-  FROM lead_events e
-  LEFT JOIN {runs} r ON r.run_id = e.run_id AND r.tenant = e.tenant
-  WHERE e.name = 'flow.started' AND e.time_ns < $as_of{nothing}
-)"""
-_SOLD: Final = """sold AS (
-  SELECT {group} AS grp, s.tenant AS tenant, s.lead_id AS lead_id, s.delivery AS delivery, s.answer AS answer,
-    s.was_pending AS was_pending, s.revenue_micro AS revenue_micro, s.currency AS currency
-  FROM sales s{join}
-)"""
+# A bulk call has one end event per lead, each with its share of the cost: their sum is the call's, once.
+_SPENT: Final = """
+SELECT {group} AS grp, e.tenant AS tenant, {lead} AS lead_id, e.currency AS currency, e.name AS name,
+  CASE WHEN e.name = 'lead.purchased' THEN e.price_micro ELSE e.cost_micro END AS micro
+FROM lead_events e
+LEFT JOIN {runs} r ON r.run_id = e.run_id AND r.tenant = e.tenant
+WHERE e.name IN ('enhancement.success', 'enhancement.failed', 'enhancement.cancelled', 'lead.purchased')
+  AND e.time_ns < $as_of{nothing}"""
+_BEGUN: Final = """
+SELECT {group} AS grp, e.tenant AS tenant, {lead} AS lead_id
+FROM lead_events e
+LEFT JOIN {runs} r ON r.run_id = e.run_id AND r.tenant = e.tenant
+WHERE e.name = 'flow.started' AND e.time_ns < $as_of{nothing}"""
+_SOLD: Final = """
+SELECT {group} AS grp, s.tenant AS tenant, s.lead_id AS lead_id, s.delivery AS delivery, s.answer AS answer,
+  s.was_pending AS was_pending, s.revenue_micro AS revenue_micro, s.currency AS currency
+FROM sales s{join}"""
 _SOLD_IN: Final = "\n  LEFT JOIN lead_runs r ON r.run_id = s.run_id AND r.tenant = s.tenant"
 
 # All figures in one text, so that what they share is worked out once: which figure, of what, in which currency, then numbers.
@@ -96,15 +92,14 @@ UNION ALL
 SELECT 'returns', '', '', count(*), sum(CASE WHEN r.arrival IS NULL THEN 1 ELSE 0 END), coalesce(sum(r.unnamed), 0), 0, 0, 0, 0, 0
 FROM given_back g LEFT JOIN returned r ON r.arrival = g.arrival
 WHERE g.time_ns < $until OR r.arrival IS NOT NULL"""
-_EACH_LEAD: Final = """each_lead AS (
-  SELECT grp, tenant, lead_id, max(delivered) AS delivered FROM (
-    SELECT grp, tenant, lead_id, CASE WHEN answer = 'accepted' THEN 1 ELSE 0 END AS delivered FROM sold
-    UNION ALL SELECT grp, tenant, lead_id, 0 FROM spent
-    UNION ALL SELECT grp, tenant, lead_id, 0 FROM begun
-  ) each_record
-  WHERE lead_id <> ''
-  GROUP BY grp, tenant, lead_id
-)"""
+_EACH_LEAD: Final = """
+SELECT grp, tenant, lead_id, max(delivered) AS delivered FROM (
+  SELECT grp, tenant, lead_id, CASE WHEN answer = 'accepted' THEN 1 ELSE 0 END AS delivered FROM sold
+  UNION ALL SELECT grp, tenant, lead_id, 0 FROM spent
+  UNION ALL SELECT grp, tenant, lead_id, 0 FROM begun
+) each_record
+WHERE lead_id <> ''
+GROUP BY grp, tenant, lead_id"""
 
 # What a flow's end says, beside what was counted of its own run up to then. Runs that went on elsewhere are left out: their
 # flow could not know. What another process told may only seem to have come after the end, by its clock: where all of the run
@@ -301,18 +296,18 @@ def _figures(relations: Relations, options: BusinessOptions, given: Parameters) 
     runs = "lead_runs" if by_run else "runs"
     # By buyer nothing that was spent belongs to one, nor does a lead that was offered to nobody.
     nothing = " AND 1 = 0" if options.by == "buyer" else ""
-    parts = [
-        SALES,
-        _SOLD.format(group=sale_group, join=_SOLD_IN if by_run else ""),
-        *([] if by_run else [_RUNS]),
-        _SPENT.format(group=group, lead=_LEAD, runs=runs, nothing=nothing),
-        _BEGUN.format(group=group, lead=_LEAD, runs=runs, nothing=nothing),
-        _EACH_LEAD,
-    ]
+    tables = {
+        **SALES,
+        "sold": _SOLD.format(group=sale_group, join=_SOLD_IN if by_run else ""),
+        **({} if by_run else {"runs": _RUNS}),
+        "spent": _SPENT.format(group=group, lead=_LEAD, runs=runs, nothing=nothing),
+        "begun": _BEGUN.format(group=group, lead=_LEAD, runs=runs, nothing=nothing),
+        "each_lead": _EACH_LEAD,
+    }
     found: dict[str, list[tuple[Any, ...]]] = {
         one: [] for one in ("money", "leads", "different", "deliveries", "returns")
     }
-    for figure, *row in relations.query("WITH " + ",\n".join(parts) + _FIGURES, given):
+    for figure, *row in relations.query(_FIGURES, given, tables):
         found[figure].append(tuple(row))
     return found
 

@@ -70,7 +70,8 @@ SELECT 'partner', sort, named, '', '', '', count(*), min(time_ns), max(time_ns),
 FROM judged
 GROUP BY sort, named
 UNION ALL
-SELECT 'failing', sort, named, category, subcategory, cause, count(*), min(time_ns), max(time_ns), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+SELECT 'failing', sort, named, category, subcategory, cause, count(*), min(time_ns), max(time_ns),
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 FROM judged WHERE ended IN ('down', 'no_data', 'own_fault')
 GROUP BY sort, named, category, subcategory, cause"""
 _TIMED: Final = "ended NOT IN ('cancelled', 'cached')"

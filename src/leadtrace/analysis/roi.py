@@ -66,34 +66,37 @@ GROUP BY 1"""
 # Leads that were offered to a buyer (the others could not be sold, whatever was known of them), by the stratum of their first
 # passage in the window, and by what they came to in each currency: once all of them
 # (named ''), once those for which each enhancement succeeded. What is alike is counted together: few rows for many leads.
-_WORTH: Final = f"""
-WITH {SALES},
-offered AS (
+_LEADS: Final = """
+WITH offered AS (
   SELECT DISTINCT tenant, lead_id FROM sales WHERE answer <> 'cancelled'
-),
-leads AS (
-  SELECT tenant, lead_id, flow_name, source, campaign FROM (
-    SELECT r.tenant AS tenant, r.lead_id AS lead_id, r.flow_name AS flow_name, r.source AS source, r.campaign AS campaign,
-      row_number() OVER (PARTITION BY r.tenant, r.lead_id ORDER BY r.start_ns, r.run_id) AS place
-    FROM lead_runs r
-    JOIN offered o ON o.tenant = r.tenant AND o.lead_id = r.lead_id
-    WHERE r.lead_id <> '' AND r.start_ns >= $since AND r.start_ns < $until
-  ) passages
-  WHERE place = 1
-),
-succeeded AS (
-  SELECT DISTINCT tenant, lead_id, CASE WHEN lead_id = '' THEN run_id ELSE '' END AS run_id, {{named}} AS named
+)
+SELECT tenant, lead_id, flow_name, source, campaign FROM (
+  SELECT r.tenant AS tenant, r.lead_id AS lead_id, r.flow_name AS flow_name, r.source AS source, r.campaign AS campaign,
+    row_number() OVER (PARTITION BY r.tenant, r.lead_id ORDER BY r.start_ns, r.run_id) AS place
+  FROM lead_runs r
+  JOIN offered o ON o.tenant = r.tenant AND o.lead_id = r.lead_id
+  WHERE r.lead_id <> '' AND r.start_ns >= $since AND r.start_ns < $until
+) passages
+WHERE place = 1"""
+_HELPED: Final = """
+WITH succeeded AS (
+  SELECT DISTINCT tenant, lead_id, CASE WHEN lead_id = '' THEN run_id ELSE '' END AS run_id, {named} AS named
   FROM lead_events
-  WHERE name = 'enhancement.success' AND {{chosen}}
-),
-helped AS (
-  SELECT tenant, lead_id, named FROM succeeded WHERE lead_id <> ''
-  UNION
-  SELECT s.tenant, r.lead_id, s.named
+  WHERE name = 'enhancement.success' AND {chosen}
+)
+SELECT tenant, lead_id, '' AS named FROM leads
+UNION ALL
+SELECT tenant, lead_id, named FROM succeeded WHERE lead_id <> ''
+UNION ALL
+SELECT tenant, lead_id, named FROM (
+  SELECT s.tenant AS tenant, r.lead_id AS lead_id, s.named AS named
   FROM succeeded s JOIN lead_runs r ON r.run_id = s.run_id AND r.tenant = s.tenant
   WHERE s.lead_id = '' AND r.lead_id <> ''
-),
-earned AS (
+  EXCEPT
+  SELECT tenant, lead_id, named FROM succeeded
+) by_run"""
+_WORTH: Final = """
+WITH earned AS (
   SELECT tenant, lead_id, currency, sum(revenue_micro) AS revenue, count(*) AS accepted
   FROM sales WHERE answer = 'accepted' GROUP BY tenant, lead_id, currency
 ),
@@ -107,19 +110,14 @@ came_to AS (
   FROM leads l
   LEFT JOIN earned e ON e.tenant = l.tenant AND e.lead_id = l.lead_id
   LEFT JOIN lost b ON b.tenant = e.tenant AND b.lead_id = e.lead_id AND b.currency = e.currency
-),
-each AS (
-  SELECT tenant, lead_id, '' AS named FROM leads
-  UNION ALL
-  SELECT tenant, lead_id, named FROM helped
 )
-SELECT a.named, c.flow_name, c.source, c.campaign, c.currency, c.revenue, c.accepted, c.returned, c.given_back, count(*)
-FROM came_to c JOIN each a ON a.tenant = c.tenant AND a.lead_id = c.lead_id
+SELECT h.named, c.flow_name, c.source, c.campaign, c.currency, c.revenue, c.accepted, c.returned, c.given_back, count(*)
+FROM came_to c JOIN helped h ON h.tenant = c.tenant AND h.lead_id = c.lead_id
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 UNION ALL
-SELECT a.named, l.flow_name, l.source, l.campaign, '=', 0, 0, 0, 0, count(*)
-FROM leads l JOIN each a ON a.tenant = l.tenant AND a.lead_id = l.lead_id
-GROUP BY 1, 2, 3, 4"""  # noqa: S608 - of constants alone
+SELECT h.named, l.flow_name, l.source, l.campaign, '=', 0, 0, 0, 0, count(*)
+FROM leads l JOIN helped h ON h.tenant = l.tenant AND h.lead_id = l.lead_id
+GROUP BY 1, 2, 3, 4"""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -375,12 +373,12 @@ def _measured(relations: Relations, options: RoiOptions) -> dict[tuple[str, str]
     """Every enhancement in every currency in which leads were sold."""
     named, _ = _columns(options)
     chosen, given = _chosen(options, named)
-    sql = _WORTH.format(named=named, chosen=chosen)
+    tables = {**SALES, "leads": _LEADS, "helped": _HELPED.format(named=named, chosen=chosen)}
     sizes: dict[str, dict[tuple[str, str, str], int]] = defaultdict(dict)
     sold: dict[tuple[str, str], dict[tuple[str, str, str], list[tuple[int, int, int, int]]]]
     sold = defaultdict(lambda: defaultdict(list))
     for who, flow, source, campaign, currency, revenue, _, returned, given_back, number in relations.query(
-        sql, {**bounds(options), **given}
+        _WORTH, {**bounds(options), **given}, tables
     ):
         if currency == "=":
             sizes[who][flow, source, campaign] = number

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from leadtrace.analysis.options import Options
+    from leadtrace.store.relations.interface import Tables
 
 __all__ = ["ANSWERS", "END_OF_TIME", "SALES", "bounds"]
 
@@ -34,23 +35,20 @@ _STANDING: Final = f"""substr('0000000000000000000' || CAST(time_ns AS VARCHAR),
       || CAST(coalesce(revenue_micro, 0) + {_ZERO} AS VARCHAR) || currency"""
 
 # Few answers name no lead: only for those is a run looked up. Later answers count where they are of the window's deliveries.
-SALES: Final = f"""
-given AS (
-  SELECT {_ANSWER}
-  FROM all_events e
-  WHERE e.name IN ({_NAMES}) AND e.time_ns >= $since AND e.time_ns < $until AND e.time_ns < $as_of
-),
-answers AS (
-  SELECT tenant, lead_id, delivery, time_ns, answer, buyer, delivery_id, run_id, revenue_micro, currency FROM given
-  UNION ALL
-  SELECT {_ANSWER}
-  FROM all_events e
-  WHERE e.name IN ({_NAMES}) AND e.time_ns >= $until AND e.time_ns < $as_of AND {_KEY} IN (SELECT delivery FROM given)
-),
-homes AS (
-  SELECT run_id, tenant, lead_id FROM lead_runs WHERE run_id IN (
-    SELECT run_id FROM all_events WHERE name IN ({_NAMES}) AND lead_id = '' AND time_ns >= $since AND time_ns < $as_of
-  )
+SALES: Final[Tables] = {
+    "given": f"""
+SELECT {_ANSWER}
+FROM all_events e
+WHERE e.name IN ({_NAMES}) AND e.time_ns >= $since AND e.time_ns < $until AND e.time_ns < $as_of""",  # noqa: S608 - of constants alone
+    "answers": f"""
+SELECT tenant, lead_id, delivery, time_ns, answer, buyer, delivery_id, run_id, revenue_micro, currency FROM given
+UNION ALL
+SELECT {_ANSWER}
+FROM all_events e
+WHERE e.name IN ({_NAMES}) AND e.time_ns >= $until AND e.time_ns < $as_of AND {_KEY} IN (SELECT delivery FROM given)""",  # noqa: S608 - as above
+    "sales": f"""
+WITH homes AS (
+  SELECT run_id, tenant, lead_id FROM lead_runs WHERE run_id IN (SELECT run_id FROM answers WHERE lead_id = '')
 ),
 told AS (
   SELECT a.tenant AS tenant, CASE WHEN a.lead_id <> '' THEN a.lead_id ELSE coalesce(h.lead_id, '') END AS lead_id,
@@ -74,26 +72,26 @@ earlier AS (
   LEFT JOIN lead_runs r ON r.run_id = e.run_id AND r.tenant = e.tenant AND e.lead_id = ''
   WHERE e.name IN ({_NAMES}) AND e.time_ns < $since AND e.delivery_id <> ''
     AND e.delivery_id IN (SELECT delivery_id FROM given WHERE delivery_id <> '')
-),
-sales AS (
-  SELECT a.tenant AS tenant, a.lead_id AS lead_id, a.delivery AS delivery, a.delivery_id AS delivery_id, a.buyer AS buyer,
-    a.run_id AS run_id, rtrim(substr(a.standing, 21, 12)) AS answer, a.first_ns AS first_ns, a.time_ns AS answered_ns,
-    a.was_pending AS was_pending,
-    CASE WHEN substr(a.standing, 21, 9) = 'accepted ' THEN CAST(substr(a.standing, 33, 19) AS BIGINT) - {_ZERO} ELSE 0 END
-      AS revenue_micro,
-    substr(a.standing, 52) AS currency
-  FROM answered a
-  LEFT JOIN earlier ON earlier.tenant = a.tenant AND earlier.lead_id = a.lead_id AND earlier.delivery = a.delivery
-  WHERE earlier.delivery IS NULL
-),
-given_back AS (
-  SELECT e.arrival AS arrival, e.tenant AS tenant, e.lead_id AS lead_id, e.time_ns AS time_ns, e.buyer AS buyer,
-    e.delivery_id AS delivery_id, e.return_micro AS return_micro, e.currency_said AS currency_said
-  FROM all_events e
-  WHERE e.name = 'lead.returned' AND e.time_ns >= $since AND e.time_ns < $as_of
-),
-matched AS (
-  SELECT g.arrival AS arrival, s.tenant AS tenant, s.lead_id AS lead_id, s.delivery AS delivery, g.time_ns AS time_ns,
+)
+SELECT a.tenant AS tenant, a.lead_id AS lead_id, a.delivery AS delivery, a.delivery_id AS delivery_id, a.buyer AS buyer,
+  a.run_id AS run_id, rtrim(substr(a.standing, 21, 12)) AS answer, a.first_ns AS first_ns, a.time_ns AS answered_ns,
+  a.was_pending AS was_pending,
+  CASE WHEN substr(a.standing, 21, 9) = 'accepted ' THEN CAST(substr(a.standing, 33, 19) AS BIGINT) - {_ZERO} ELSE 0 END
+    AS revenue_micro,
+  substr(a.standing, 52) AS currency
+FROM answered a
+LEFT JOIN earlier ON earlier.tenant = a.tenant AND earlier.lead_id = a.lead_id AND earlier.delivery = a.delivery
+WHERE earlier.delivery IS NULL""",  # noqa: S608 - as above
+    "given_back": """
+SELECT e.arrival AS arrival, e.tenant AS tenant, e.lead_id AS lead_id, e.time_ns AS time_ns, e.buyer AS buyer,
+  e.delivery_id AS delivery_id, e.return_micro AS return_micro, e.currency_said AS currency_said
+FROM all_events e
+WHERE e.name = 'lead.returned' AND e.time_ns >= $since AND e.time_ns < $as_of""",
+    "returned": """
+SELECT arrival, tenant, lead_id, delivery, currency, coalesce(return_micro, 0) AS return_micro,
+  CASE WHEN return_micro IS NULL THEN 1 ELSE 0 END AS unnamed
+FROM (
+  SELECT g.arrival AS arrival, s.tenant AS tenant, s.lead_id AS lead_id, s.delivery AS delivery,
     g.return_micro AS return_micro, CASE WHEN g.currency_said <> '' THEN g.currency_said ELSE s.currency END AS currency,
     row_number() OVER (
       PARTITION BY g.arrival ORDER BY CASE WHEN s.answer = 'accepted' THEN 0 ELSE 1 END, s.answered_ns DESC, s.delivery
@@ -102,17 +100,11 @@ matched AS (
   JOIN sales s ON s.tenant = g.tenant AND s.lead_id = g.lead_id
     AND ((g.delivery_id <> '' AND s.delivery_id = g.delivery_id)
       OR (g.delivery_id = '' AND s.answer = 'accepted' AND (g.buyer = '' OR s.buyer = g.buyer)))
-),
-returned AS (
-  SELECT arrival, tenant, lead_id, delivery, currency, coalesce(return_micro, 0) AS return_micro,
-    CASE WHEN return_micro IS NULL THEN 1 ELSE 0 END AS unnamed
-  FROM matched WHERE choice = 1
-)"""  # noqa: S608 - of constants alone
+) matched
+WHERE choice = 1""",
+}
 """`sales`: one row per delivery first answered in the window, as it stands before `$as_of`; `returned`: what was given back
-of them by then, a row per return. Parameters: `$since`, `$until`, `$as_of`. To stand behind WITH.
-
-SQLite counts how often relations stand in a text, once for each place where a part of it is used, and refuses some hundreds:
-`sales` is used a few times at most."""
+of them by then, a row per return. Parameters: `$since`, `$until`, `$as_of`. Tables for a query."""
 
 
 def bounds(options: Options, as_of_ns: int = 0) -> dict[str, int]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from leadtrace.store.columns.files import ColumnFile
     from leadtrace.store.columns.register import Registered
-    from leadtrace.store.relations.interface import Parameters, Row, Slice
+    from leadtrace.store.relations.interface import Parameters, Row, Slice, Tables
 
 __all__ = ["NEAREST_RANK", "ColumnEngine"]
 
@@ -80,14 +80,20 @@ class ColumnEngine:
 
                 self._insert(f"changed_{name}", pa.table({"arrival": pa.array(arrivals, pa.int64())}))
 
-    def run(self, part: Slice, sql: str, parameters: Parameters | None) -> list[Row]:
-        """The rows of a query over the relations of that part."""
+    def run(self, part: Slice, sql: str, parameters: Parameters | None, tables: Tables) -> list[Row]:
+        """The rows of a query over the relations of that part, and over these tables."""
         import duckdb
 
         used = used_parameters(sql, parameters)
         try:
-            self._prepare(part, sql)
-            found: list[Row] = self._duck.execute(sql, used).fetchall()
+            self._prepare(part, "\n".join((*tables.values(), sql)))
+            try:
+                for name, text in tables.items():
+                    self._duck.execute(f"CREATE TEMP TABLE {name} AS\n{text}", used_parameters(text, parameters))
+                found: list[Row] = self._duck.execute(sql, used).fetchall()
+            finally:
+                for name in tables:
+                    self._duck.execute(f"DROP TABLE IF EXISTS {name}")
         except duckdb.IOException as cause:
             raise ColumnsReplacedError(
                 f"the columns of {self._path} were replaced while they were read", do="ask again"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
 from leadtrace.store.columns.files import folder_of, missing
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from leadtrace.store.columns.register import Registered
     from leadtrace.store.interface import Source
-    from leadtrace.store.relations.interface import Parameters, Row
+    from leadtrace.store.relations.interface import Parameters, Row, Tables
 
 __all__ = ["Engine", "SqlRelations", "open_engine"]
 
@@ -27,8 +28,8 @@ _MANY: Final = 1_000_000
 class Engine(Protocol):
     """Runs SQL over the relations of one state of a store."""
 
-    def run(self, part: Slice, sql: str, parameters: Parameters | None) -> list[Row]:
-        """The rows of a query over the relations of that part."""
+    def run(self, part: Slice, sql: str, parameters: Parameters | None, tables: Tables) -> list[Row]:
+        """The rows of a query over the relations of that part, and over these tables."""
         ...
 
     def close(self) -> None: ...
@@ -67,8 +68,8 @@ class SqlRelations:
     def notes(self) -> Sequence[str]:
         return self._notes
 
-    def query(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
-        return self._engine.run(self._part, sql, parameters)
+    def query(self, sql: str, parameters: Parameters | None = None, tables: Tables = MappingProxyType({})) -> list[Row]:
+        return self._engine.run(self._part, sql, parameters, tables)
 
     def within(self, since_ns: int = 0, until_ns: int = 0) -> SqlRelations:
         part = Slice(since_ns, until_ns, self._part.tenant)

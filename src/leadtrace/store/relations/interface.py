@@ -18,7 +18,8 @@ that at least so many percent (a whole number from 0 to 100) of all do not excee
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, runtime_checkable
 
 from leadtrace.errors import SourceError
 
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
 
     from leadtrace.store.interface import Source
 
-__all__ = ["Answering", "ColumnsReplacedError", "Parameters", "Relational", "Relations", "Row", "Slice"]
+__all__ = ["Answering", "ColumnsReplacedError", "Parameters", "Relational", "Relations", "Row", "Slice", "Tables"]
 
 Row: TypeAlias = "tuple[Any, ...]"
 Parameters: TypeAlias = "Mapping[str, str | int | float | None]"
+Tables: TypeAlias = "Mapping[str, str]"
+_NONE: Final[Tables] = MappingProxyType({})
 
 
 @dataclass(slots=True, frozen=True)
@@ -68,9 +71,12 @@ class Relations(Protocol):
         """What else is to be said of answers from here, such as what would make them faster."""
         ...
 
-    def query(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
+    def query(self, sql: str, parameters: Parameters | None = None, tables: Tables = _NONE) -> list[Row]:
         """The rows of one SELECT. Parameters stand in it as `$name`. Every text column of the relations is '' where absent,
-        every number NULL; order what you want ordered by columns that are not NULL, because engines differ there."""
+        every number NULL; order what you want ordered by columns that are not NULL, because engines differ there.
+
+        `tables` are SELECTs by name that it builds on: each may name those before it, is worked out once however often it
+        is named, and is gone afterwards."""
         ...
 
     def within(self, since_ns: int = 0, until_ns: int = 0) -> Relations:

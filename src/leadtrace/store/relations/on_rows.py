@@ -18,7 +18,7 @@ from leadtrace.store.relations.named import named, read_view
 if TYPE_CHECKING:
     import apsw
 
-    from leadtrace.store.relations.interface import Parameters, Row, Slice
+    from leadtrace.store.relations.interface import Parameters, Row, Slice, Tables
 
 __all__ = ["RowEngine", "quoted", "used_parameters"]
 
@@ -56,16 +56,23 @@ class RowEngine:
         connection.execute(f"INSERT INTO temp.processes\n{_filled('processes', 'r', '1')}")
         _describe_kinds(connection)
 
-    def run(self, part: Slice, sql: str, parameters: Parameters | None) -> list[Row]:
-        """The rows of a query over the relations of that part."""
-        found = named(sql)
+    def run(self, part: Slice, sql: str, parameters: Parameters | None, tables: Tables) -> list[Row]:
+        """The rows of a query over the relations of that part, and over these tables."""
+        found = named("\n".join((*tables.values(), sql)))
         facts = found.facts | {"run_id"}  # the views' texts have a place for one at least
         if part != self._part or not facts <= self._facts:
             self._drop_views()
             self._part = part
             self._facts |= facts
         self._make_views(part, found.relations)
-        return self._connection.execute(sql, used_parameters(sql, parameters)).fetchall()
+        try:
+            for name, text in tables.items():
+                used = used_parameters(text, parameters)
+                self._connection.execute(f"CREATE TEMP TABLE {name} AS\n{text}", used)
+            return self._connection.execute(sql, used_parameters(sql, parameters)).fetchall()
+        finally:
+            for name in tables:
+                self._connection.execute(f"DROP TABLE IF EXISTS temp.{name}")
 
     def close(self) -> None:
         self._connection.close()
