@@ -209,7 +209,7 @@ def test_order_of_arrival_and_duplicates_change_nothing(answered: Callable[..., 
 def test_a_clock_that_is_off_moves_the_date_by_as_much_and_nothing_else(answered: Callable[..., Report]) -> None:
     late = [replace(one, time_ns=one.time_ns + 600 * 10**9) for one in rising()]
     (row,), (off,) = answered(rising()).of(ResourceRow), answered(late).of(ResourceRow)
-    assert (off.maximum, off.last, off.peak, off.points) == (row.maximum, row.last, row.peak, row.points)
+    assert (off.maximum, off.latest, off.peak, off.points) == (row.maximum, row.latest, row.peak, row.points)
     assert (off.trend_a_day, off.fit) == (pytest.approx(row.trend_a_day), pytest.approx(row.fit))
     assert off.full_ns - row.full_ns == pytest.approx(600 * 10**9, abs=10**9)
     assert off.peak_ns - row.peak_ns == 600 * 10**9

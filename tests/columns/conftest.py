@@ -42,7 +42,7 @@ def answers(path: Path, parts: list[Slice], by_columns: bool) -> list[Any]:
         engine = ColumnEngine(path, connection, registered(connection))
     else:
         engine = RowEngine(connection)
-    found = [engine.run(part, sql, None) for part in parts for sql in QUESTIONS]
+    found = [engine.run(part, sql, None, {}) for part in parts for sql in QUESTIONS]
     engine.close()
     return found
 
