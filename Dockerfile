@@ -1,4 +1,4 @@
-# leadtrace's server (`leadtrace serve`) with its embedded store: small, not root, no shell needed to run or to check it.
+# leadtrace's server (`leadtrace serve`) with its embedded store, and its watch: not root, no shell needed to run or to check it.
 # Built by docker-compose.yml; alone: docker build -t leadtrace . && docker run --rm leadtrace --help
 FROM python:3.13-slim AS build
 WORKDIR /src
@@ -6,7 +6,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
 COPY examples/premium_insurance ./examples/premium_insurance
 RUN python -m venv /opt/leadtrace \
- && /opt/leadtrace/bin/pip install --no-cache-dir --no-compile '.[serve]'
+ && /opt/leadtrace/bin/pip install --no-cache-dir --no-compile '.[serve,alerts]'
 
 FROM python:3.13-slim
 COPY --from=build /opt/leadtrace /opt/leadtrace

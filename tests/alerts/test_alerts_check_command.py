@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -46,7 +48,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_right_file_lists_its_rules(folder: Path) -> None:
+def test_a_right_file_lists_its_rules(folder: Path, published: Callable[[str, Any], None]) -> None:
     """The working folder's leadtrace.toml, its functions found in the folder too."""
     assert run("check") == (
         0,
@@ -60,6 +62,7 @@ def test_a_right_file_lists_its_rules(folder: Path) -> None:
         "",
     )
     code, out, _ = run("check", "--json")
+    published("alerts-check", json.loads(out))
     assert (code, json.loads(out)) == (
         0,
         {
@@ -75,7 +78,7 @@ def test_a_right_file_lists_its_rules(folder: Path) -> None:
     )
 
 
-def test_a_wrong_file_is_told_line_by_line_and_ends_with_1(folder: Path) -> None:
+def test_a_wrong_file_is_told_line_by_line_and_ends_with_1(folder: Path, published: Callable[[str, Any], None]) -> None:
     wrong = folder / "other.toml"
     wrong.write_text(RIGHT.replace("window", "windwo").replace(":margin", ":margn"))
     code, out, err = run("check", "--rules", "other.toml")
@@ -87,6 +90,7 @@ def test_a_wrong_file_is_told_line_by_line_and_ends_with_1(folder: Path) -> None
     )
     code, out, _ = run("check", "--rules", "other.toml", "--json")
     assert code == 1
+    published("alerts-check", json.loads(out))
     assert json.loads(out)["problems"][0] == {
         "file": "other.toml",
         "line": 13,

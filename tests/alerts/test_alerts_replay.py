@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alerts_story import Story, berlin
@@ -213,7 +214,9 @@ def test_history_by_days_is_the_history_at_once(asking: Asking, story: Story) ->
     assert refresh(asking, rules, step, now) is step
 
 
-def test_the_command_prints_what_would_have_fired(story_path: str, tmp_path: Path) -> None:
+def test_the_command_prints_what_would_have_fired(
+    story_path: str, tmp_path: Path, published: Callable[[str, Any], None]
+) -> None:
     """As a table, and as one object that programs read; at one moment, every rule's verdict with its reason."""
     rules = tmp_path / "rules.toml"
     rules.write_text(RULES, "utf-8")
@@ -228,10 +231,12 @@ def test_the_command_prints_what_would_have_fired(story_path: str, tmp_path: Pat
     assert lines[-1].startswith("at risk in all ")
     done = CliRunner().invoke(main, ["alerts", "test", *window, "--json"])
     told = json.loads(done.stdout)
+    published("alerts-test", told)
     assert (told["schema"], told["evaluations"]) == ("leadtrace.alerts.test/1", 145)
     assert {one["rule"] for one in told["alerts"]} == {"silence", "few", "money", "never"}
     assert told["cost"][0]["currency"] == "EUR"
     done = CliRunner().invoke(main, ["alerts", "test", *window, "--at", "2026-10-13T10:30Z", "--json"])
+    published("alerts-test", json.loads(done.stdout))
     verdicts = {(one["rule"], one["group"]): one for one in json.loads(done.stdout)["verdicts"]}
     assert verdicts["silence", "brand"]["holds"] is True
     assert verdicts["refused", "acme"]["holds"] is None

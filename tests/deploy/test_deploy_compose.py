@@ -10,8 +10,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
+
+from leadtrace.alerts.channels import channels_of
+from leadtrace.alerts.rules_file import load, loads
+from leadtrace.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -181,6 +186,7 @@ def test_what_is_kept_lies_in_named_volumes() -> None:
         "jaeger-data",
         "leadtrace-store",
         "prometheus-data",
+        "watch-state",
     }
     assert mounts("collector")[SERVICES["collector"]["environment"]["COLLECTOR_STORAGE"]] == "collector-queues"
     assert mounts("jaeger")[SERVICES["jaeger"]["environment"]["JAEGER_DATA"]] == "jaeger-data"
@@ -195,6 +201,32 @@ def test_prometheus_finds_alertmanager_and_the_folder_of_rules() -> None:
     assert "127.0.0.1:9093:9093" in SERVICES["alertmanager"]["ports"]
     assert mounts("prometheus")["/etc/prometheus/rules"] == "./deploy/rules"
     assert yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())["rule_files"] == ["rules/*.yml"]
+
+
+def test_the_watch_is_called_as_the_command_line_takes_it_and_its_rules_are_right() -> None:
+    name, *arguments = SERVICES["watch"]["command"]
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    given = command.make_context(name, arguments).params
+    rules = ROOT / mounts("watch")["/etc/leadtrace"] / given["rules_file"].name
+    assert given["rules_file"].parent == Path("/etc/leadtrace")
+    assert set(load(rules).rules) == {"health", "capacity"}
+    assert given["from_"] == SERVICES["collector"]["environment"]["LEADTRACE_SERVE_URL"]
+    assert str(given["state_file"].parent) in mounts("watch")
+    assert f":{given['metrics_port']}/healthz" in SERVICES["watch"]["healthcheck"]["test"][-1]
+    assert SERVICES["watch"]["environment"]["LEADTRACE_TOKEN"].startswith("${LEADTRACE_TOKEN:?")
+    assert ".[serve,alerts]" in (ROOT / "Dockerfile").read_text()
+
+
+def test_the_examples_in_the_rules_of_the_watch_are_right_once_they_are_taken_in() -> None:
+    text = (ROOT / "deploy" / "watch" / "rules.toml").read_text()
+    taken_in = re.sub(r"^# ?(?=\[|\w+ = |$)", "", text, flags=re.MULTILINE)
+    found = loads(taken_in)
+    assert (set(found.groups), set(found.rules), [one.name for one in channels_of(found)]) == (
+        {"Brand Search"},
+        {"health", "capacity", "silence"},
+        ["team"],
+    )
 
 
 def test_one_shot_services_are_waited_for_by_a_running_one() -> None:
