@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from leadtrace.journal import books, disk
+from leadtrace.journal import books, turning
 from leadtrace.journal.books import ledgers
 from leadtrace.journal.disk import JournalSink
 from leadtrace.journal.endpoints import Target, endpoints
@@ -67,13 +67,13 @@ def files_of_at_most(size: int):
 
 def die(sink: JournalSink) -> None:
     """As kill -9 would: its files are closed, nothing is said."""
-    sink._closing = sink._closed = True
-    sink._wake.put(None)
+    sink._closing = sink._turning.closed = True
+    sink._tending.wake()
     for lane in sink._lanes:
         lane.stop(0.0, patient=False)
         lane.join(5)
         lane.close()
-    for one in sink._segments():
+    for one in sink._turning.segments():
         one.close()
 
 
@@ -118,8 +118,8 @@ def test_a_child_does_not_keep_its_parents_segment_alive_whenever_it_was_forked(
     """Also one that the parent was just making, or had sealed and not closed yet."""
     sink = sink_to(NOWHERE)
     tell(sink, "one")
-    old = sink._writing
-    fresh = sink._new_segment()  # as a thread that goes on in a new segment has it in hand
+    old = sink._turning.writing
+    fresh = sink._turning.new_segment()  # as a thread that goes on in a new segment has it in hand
     with a_child_that_lives():
         fresh.close()
         die(sink)
@@ -156,7 +156,7 @@ def test_nothing_begins_anew_once_a_sink_is_closed(sink_to, folder):
     there = folder.segments()
     sink.rotate()
     assert folder.segments() == there
-    assert sink._writing is None
+    assert sink._turning.writing is None
 
 
 def test_a_writer_that_has_let_go_writes_into_no_other_file(folder):
@@ -197,7 +197,7 @@ def test_a_disk_that_fills_while_a_new_segment_begins_keeps_what_is_open(sink_to
     """The old segment is sealed once there is room, and not before what is open has been told again."""
     sink = sink_to(NOWHERE)
     tell(sink, "flow.started", opens=11, text="x" * 20_000)
-    old = sink._writing.segment
+    old = sink._turning.writing.segment
     with files_of_at_most(8_000), pytest.raises(OSError, match=r"too large|space"):
         sink.rotate()
     with SegmentReader(old) as reader:
@@ -205,7 +205,7 @@ def test_a_disk_that_fills_while_a_new_segment_begins_keeps_what_is_open(sink_to
         until(lambda: reader.seal is not None)
     (new,) = [one for one in folder.segments() if one != old]
     assert Type.STILL_OPEN in [one.type for one in frames(new)]
-    until(lambda: not sink._retiring)
+    until(lambda: not sink._turning.retiring)
 
 
 def test_recovery_that_finds_no_room_leaves_both_segments_for_the_next_try(sink_to, folder):
@@ -213,7 +213,7 @@ def test_recovery_that_finds_no_room_leaves_both_segments_for_the_next_try(sink_
     sink = sink_to(NOWHERE)
     tell(sink, "flow.started", opens=11, **{"leadtrace.word": "flow"})
     tell(sink, "other")
-    fresh = sink._new_segment()
+    fresh = sink._turning.new_segment()
     fresh.number_of(LOGS)
     fresh.write(b"".join(fresh.frame(Type.LOG, b"\0\0" + event("e", text="y" * 9_000)) for _ in range(2)))
     fresh.close()
@@ -236,7 +236,7 @@ def test_an_end_that_found_no_room_is_no_interruption(sink_to, folder):
     while tell(sink, "e").saved:
         pass
     assert not tell(sink, "flow.completed", closes=11).saved
-    sink._capacity = 1 << 20
+    sink._turning.bound = 1 << 20
     until(lambda: Type.REFUSED in [one.type for one in frames(folder.segments()[0])])
     die(sink)
     (segment,) = folder.segments()
@@ -251,7 +251,7 @@ def test_a_segment_that_only_names_what_was_refused_stays_until_it_is_in_the_boo
     while tell(sink, "e").saved:
         pass
     over_http.gate.set()
-    sink._capacity = 1 << 20
+    sink._turning.bound = 1 << 20
     assert sink.flush(10)
     sink.rotate()
     sink.close(5)
@@ -374,9 +374,9 @@ def test_always_says_where_the_disk_did_not_keep_a_record(sink_to, failing_sync)
     sink = sink_to(NOWHERE, fsync="always")
     told = tell(sink, "one")
     assert (told.saved, told.why) == (False, "disk: Input/output error")
-    old = sink._writing
-    sink._wake.put(None)
-    until(lambda: sink._writing is not old)
+    old = sink._turning.writing
+    sink._tending.wake()
+    until(lambda: sink._turning.writing is not old)
     assert tell(sink, "two").saved
 
 
@@ -511,16 +511,16 @@ def test_equal_scopes_have_one_number_and_more_scopes_than_numbers_cost_a_record
 
 def test_spans_that_never_end_do_not_fill_the_journal(sink_to, monkeypatch, caplog):
     """The oldest are given up, and what is only told again is no reason for another segment."""
-    monkeypatch.setattr(disk, "_MOST_OPEN", 50)
+    monkeypatch.setattr(turning, "_MOST_OPEN", 50)
     sink = sink_to(NOWHERE, segment_bytes=4_000)
     tell(sink, "flow.started", opens=1)
     for key in range(100, 300):
         assert sink.begin(FOREIGN, b"\x12\x0a\x12\x08" + key.to_bytes(8, "little"), key).saved
-    assert len(sink._open) == 50
-    assert 1 in sink._open, "a word of ours is never given up"
+    assert len(sink._turning.open) == 50
+    assert 1 in sink._turning.open, "a word of ours is never given up"
     assert "spans are open" in caplog.text
     sink.rotate()
-    writing = sink._writing
+    writing = sink._turning.writing
     assert writing.carried > 1_000
     assert writing.bytes - writing.carried < 4_000
 
@@ -543,7 +543,7 @@ def test_a_thread_that_is_stopped_amid_an_append_holds_up_nobody(sink_to, monkey
     monkeypatch.setattr(Writing, "write", lambda self, content: (_ for _ in ()).throw(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         tell(sink, "two")
-    assert sink._writing.users == 0
+    assert sink._turning.writing.users == 0
 
 
 def test_two_senders_of_one_destination_and_a_writer_share_a_folder(sink_to, over_http, folder):

@@ -158,7 +158,7 @@ def test_what_waits_in_memory_is_on_the_disk_when_that_is_back(failing, sink_to,
     sink.append(FOREIGN, SPAN)
     assert sink.stats.in_memory >= 22
     failing.come_back()
-    until(lambda: not sink._volatile.segments)
+    until(lambda: not sink._turning.volatile.segments)
     assert tell(sink, "after").saved
     assert sink.stats.in_memory == 0
     until(lambda: "disk is back" in caplog.text)
@@ -186,7 +186,7 @@ def test_what_was_sent_from_memory_is_not_sent_again_from_the_disk(failing, sink
     receiver.judge = lambda _: (503, {})
     tell(sink, "unsent")
     failing.come_back()
-    until(lambda: not sink._volatile.segments)
+    until(lambda: not sink._turning.volatile.segments)
     sink.close(0.1)
     receiver.judge = None
     sink_to(receiver.address).start()
@@ -204,7 +204,7 @@ def test_a_disk_that_does_not_come_back_costs_what_is_told(failing, sink_to, cap
     receipts = [tell(sink, "e", text="x" * 1000) for _ in range(200)]
     reasons = {one.why for one in receipts}
     assert reasons == {"in memory", "full"}
-    assert sink._volatile.bytes < 80 << 10
+    assert sink._turning.volatile.bytes < 80 << 10
     refused = sum(one.why == "full" for one in receipts)
     assert sink.stats.dropped == refused
     waited = sink.stats.in_memory
@@ -237,7 +237,7 @@ def test_a_word_that_ended_in_memory_is_not_interrupted_by_recovery(failing, sin
     fail(failing, sink)
     tell(sink, "flow.completed", closes=1)
     failing.come_back()
-    until(lambda: not sink._volatile.segments)
+    until(lambda: not sink._turning.volatile.segments)
     assert tell(sink, "flow.completed", closes=2).saved
     sink.close(0.1)
     send_all(folder, over_http.address)
@@ -252,7 +252,7 @@ def test_what_is_kept_waits_in_memory_and_is_handed_out_from_the_disk(failing, s
     fail(failing, sink)
     assert sink.keep("lead_event", b"payload").why == "in memory"
     failing.come_back()
-    until(lambda: not sink._volatile.segments)
+    until(lambda: not sink._turning.volatile.segments)
     taken: list[bytes] = []
     assert drain(folder.path, "lead_event", taken.extend) == 1
     assert taken == [b"payload"]
@@ -269,7 +269,7 @@ def test_what_is_refused_for_good_while_the_disk_is_away_is_set_aside_later(fail
     assert sink.flush(20)
     assert "good" in receiver.names("logs")
     failing.come_back()
-    until(lambda: not sink._volatile.segments)
+    until(lambda: not sink._turning.volatile.segments)
     (one,) = set_aside(folder)
     assert peek_log(one.record).name == "bad"
 
@@ -290,7 +290,7 @@ def test_a_lead_that_was_erased_is_not_sent_from_memory_either(failing, sink_to,
     assert "other" in receiver.names("logs")
     assert "lead.received" not in receiver.names("logs")
     failing.come_back()
-    until(lambda: not sink._volatile.segments)
+    until(lambda: not sink._turning.volatile.segments)
     (book,) = ledgers(folder)
     assert int(receipt.uid[16:], 16) in book.erased
 

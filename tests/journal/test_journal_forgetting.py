@@ -140,7 +140,7 @@ def test_a_dead_process_is_recovered_first_and_a_living_one_is_left(sink_to, ove
     )  # the start, and what recovery closed it with
     left = run("journal", "forget", "also1", "--yes")
     assert left.exit_code == 1
-    assert f"! process {living._writing.head.pid} of test writes for it: end that first" in left.output
+    assert f"! process {living._turning.writing.head.pid} of test writes for it: end that first" in left.output
     assert folder.segments()
 
 

@@ -2,7 +2,8 @@
 
     append ──► one write(2) to this process's segment ──► Receipt(saved)        any thread, also a running event loop
                       │
-                      ├─ tending thread: fsync, new segments, room, requests, losses told
+                      ├─ a thread that tends (`leadtrace.journal.tending`): fsync, room, requests, losses told
+      ├─ new segments, in time and when the disk fails (`leadtrace.journal.turning`)
                       └─ lanes (`leadtrace.journal.lanes`): to the receivers
 
 A disk that takes nothing, because it fails, is read-only or was taken away, costs the promise and not the records: they go on in
@@ -17,19 +18,13 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import errno
-import itertools
 import logging
 import os
-import socket
 import threading
 import time
 import weakref
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
-from leadtrace.errors import JournalError
-from leadtrace.journal.books import prune_books
 from leadtrace.journal.delivering import GaveUpError
 from leadtrace.journal.durability import Durability, Fsync, on_a_loop
 from leadtrace.journal.folder import NO_ROOM
@@ -37,13 +32,11 @@ from leadtrace.journal.frames import Type, record_of
 from leadtrace.journal.kept import pack_kept
 from leadtrace.journal.lanes import Lane
 from leadtrace.journal.losses import Statistics
+from leadtrace.journal.once import Once
 from leadtrace.journal.refusals import Refusals
-from leadtrace.journal.segment import NO_SIGNAL, Head
-from leadtrace.journal.tombstones import erased_among
-from leadtrace.journal.volatile import Volatile, VolatileWriting
-from leadtrace.journal.writing import Writing
-from leadtrace.otlp import identity
-from leadtrace.otlp.clock import machine_boot, uptime_ns
+from leadtrace.journal.tending import Tending
+from leadtrace.journal.turning import Bounds, Turning
+from leadtrace.journal.volatile import VolatileWriting
 from leadtrace.otlp.sink import Receipt, Signal
 
 if TYPE_CHECKING:
@@ -52,26 +45,13 @@ if TYPE_CHECKING:
     from leadtrace.journal.folder import Folder
     from leadtrace.journal.losses import Lost
     from leadtrace.journal.transport import Transport
+    from leadtrace.journal.writing import Writing
 
 __all__ = ["JournalSink"]
 
 _log = logging.getLogger("leadtrace")
 
 _FOREIGN, _SPANS = 0.8, 0.9  # of the capacity; events may fill all of it
-_WARN_AT: Final = 0.7
-_WARN_OF_ASIDE_AT: Final = 0.25
-_ROOM_AGAIN: Final = 0.95
-_SYNC_EVERY_S: Final = 0.1
-_TEND_EVERY_S: Final = 1.0
-_PRUNE_EVERY_S: Final = 3600.0
-_DOUBT_EVERY_S: Final = 60.0
-_STEADY_S: Final = 60.0
-"""A disk that fails again within it is tried less often, at last this seldom."""
-_REMIND_EVERY_S: Final = 60.0
-_OF_MEMORY: Final = 1 / 16
-"""How large a segment in memory becomes, of all that may be there: what is sent goes by segments."""
-_MOST_OPEN: Final = 10_000
-_MOST_SIGNALS: Final = 1_000
 EXIT_S: Final = 5.0
 """How long the end of a process waits for receivers that keep acknowledging; for one that does not, less than a second."""
 _EXIT_STALLED_S: Final = 0.7
@@ -110,8 +90,8 @@ class JournalSink:
         self.on_loss = on_loss
         self._service = service
         self._fsync = fsync
-        self._capacity, self._segment_bytes, self._warn_age_s = capacity_bytes, segment_bytes, warn_age_s
-        self._memory_bytes = memory_bytes
+        self._bounds = Bounds(capacity_bytes, memory_bytes, segment_bytes)
+        self._warn_age_s = warn_age_s
         self._exit_s = exit_s
         self._lanes = [
             Lane(folder, name, kind, transport, service=service, interval_s=interval_s)
@@ -126,29 +106,35 @@ class JournalSink:
     def _renew(self) -> None:
         """The state of a process that has written nothing yet: at the beginning, and in a forked child."""
         self._lock = threading.RLock()  # re-entrant: a finalizer may append while its own thread appends
-        self._writing: Writing | None = None
-        self._retiring: list[Writing] = []
-        self._open: dict[int, tuple[Writing, bytes]] = {}
         self._appended = {"logs": 0, "traces": 0}
-        self._others_bytes = self._own_bytes = 0
-        self._refusals = Refusals()
-        self._last_sequence = 0
-        self._noted_sequence = 0
-        self._first_sequence = 0
-        self._full = False
-        self._failed_open_at = 0.0
-        self._bound = self._capacity
-        self._volatile = Volatile(self.folder, self._required)
-        self._on_disk_since = -_STEADY_S
-        self._try_disk_at = self._try_disk_after_s = self._remind_at = 0.0
         self._lost = {"logs": 0, "traces": 0}
-        self._warned: set[str] = set()
-        self._closing = self._closed = False
-        self._wake: SimpleQueue[None] = SimpleQueue()
-        self._tending: threading.Thread | None = None
-        self._turning = threading.Lock()  # whoever begins, ends or leaves a segment; never taken by who appends
-        self._progress: dict[str, tuple[int, float]] = {}
-        self._durability = Durability(self._fsync, self._lock, self._ask_to_sync, self._warn)
+        self._refusals = Refusals()
+        self._closing = False
+        once = Once()
+        self._durability = Durability(self._fsync, self._lock, self._ask_to_sync, once.warn)
+        self._turning = Turning(
+            self.folder,
+            self._bounds,
+            self._lanes,
+            self._required,
+            self._service,
+            self.resource,
+            self._durability,
+            self._lock,
+            once,
+        )
+        self._tending = Tending(
+            self.folder,
+            self._bounds,
+            self._turning,
+            self._durability,
+            self._lanes,
+            self._lock,
+            once,
+            warn_age_s=self._warn_age_s,
+            appended=self._appended.__getitem__,
+            tell_losses=self._tell_losses,
+        )
 
     # --- appending ----------------------------------------------------------------------------------------------------
 
@@ -178,26 +164,19 @@ class JournalSink:
         size = len(record) + 32
         share = _share(signal)
         ends = key if type_ is Type.LOG_CLOSES or type_ is Type.SPAN_ENDS else None
+        turning = self._turning
         with self._lock:
-            if self._closed:
+            if turning.closed:
                 return self._refuse(signal, record, uid, "closed", kept, ends)
-            if self._others_bytes + self._own_bytes + size > self._bound * share:
-                self._full = True
+            if turning.others + turning.own + size > turning.bound * share:
+                self._tending.full = True
                 return self._refuse(signal, record, uid, "full", kept, ends)
             try:
-                writing = self._writing or self._begin_segment()
-                before = writing.bytes
-                try:
-                    number = writing.number_of(signal) if signal is not None else 0
-                except OSError as why:
-                    if why.errno in NO_ROOM:
-                        raise
-                    writing = self._go_to_memory(writing, why)
-                    before = writing.bytes
-                    number = writing.number_of(signal) if signal is not None else 0
-                self._own_bytes += writing.bytes - before
+                writing, number = turning.place(signal)
             except OSError as why:
                 return self._refuse(signal, record, uid, _reason(why), kept, ends)
+            if self._tending.thread is None:
+                self._tending.start()
             writing.users += 1
         try:
             body = record if signal is None else record_of(number, record, key)
@@ -207,10 +186,10 @@ class JournalSink:
             except OSError as why:
                 with self._lock:
                     if why.errno in NO_ROOM:
-                        self._full = True
+                        self._tending.full = True
                         return self._refuse(signal, record, uid, _reason(why), kept, ends)
-                    if not self._closed:
-                        self._go_to_memory(writing, why)
+                    if not turning.closed:
+                        turning.go_to_memory(writing, why)
                 return self._write(signal, record, type_, uid, key, kept)
             with self._lock:
                 position = self._count(writing, signal, len(frame), type_, body, uid, key, kept)
@@ -220,7 +199,7 @@ class JournalSink:
             elif self._fsync == "always":
                 if on_a_loop():
                     self._durability.ask()
-                elif not self._durability.sync_now(writing, position, alone=not self._retiring):
+                elif not self._durability.sync_now(writing, position, alone=not turning.retiring):
                     receipt = Receipt(uid, False, self._durability.why)
         finally:
             with self._lock:
@@ -246,10 +225,11 @@ class JournalSink:
     ) -> int:
         writing.bytes += size
         writing.records += 1
-        self._own_bytes += size
+        turning = self._turning
+        turning.own += size
         self._durability.written += 1
         if uid and uid[:16] == writing.segment.boot:
-            self._last_sequence = max(self._last_sequence, int(uid[16:], 16))
+            turning.last_sequence = max(turning.last_sequence, int(uid[16:], 16))
         if writing.volatile and isinstance(writing, VolatileWriting) and type_ is not Type.SPAN_BEGINS:
             kind = kept or (signal.kind if signal is not None else "")
             writing.by_kind[kind] = writing.by_kind.get(kind, 0) + 1
@@ -259,418 +239,49 @@ class JournalSink:
             self._appended[signal.kind] += 1
         if key is not None:
             if type_ is Type.LOG_OPENS or type_ is Type.SPAN_BEGINS:
-                self._open[key] = (writing, bytes((type_,)) + body)
-                if len(self._open) > _MOST_OPEN:
-                    self._forget_a_span()
+                turning.opened(key, writing, bytes((type_,)) + body)
             else:
-                self._open.pop(key, None)
+                turning.open.pop(key, None)
         return self._durability.written
-
-    def _forget_a_span(self) -> None:
-        """Of spans of other libraries that never end, the oldest: told again and again they would fill the journal."""
-        for key, (_, body) in self._open.items():
-            if body[0] == Type.SPAN_BEGINS:
-                del self._open[key]
-                break
-        self._warn("open", f"more than {_MOST_OPEN} spans are open: the oldest are not told if this process dies")
 
     def _refuse(
         self, signal: Signal | None, record: bytes, uid: str, why: str, kept: str, ends: int | None = None
     ) -> Receipt:
-        if ends is not None and self._open.pop(ends, None) is not None:
+        if ends is not None and self._turning.open.pop(ends, None) is not None:
             self._refusals.ended(ends)
         self._refusals.add(kept or (signal.kind if signal is not None else ""), why, uid, record)
-        self._start_tending()
+        self._turning.last_refused = self._refusals.last_sequence
+        self._tending.start()
         return Receipt(uid, False, why)
-
-    def _begin_segment(self) -> Writing:
-        """Open this process's first segment; in memory where the disk fails. Raises OSError where it is full. The caller
-        holds the lock.
-        """
-        now = time.monotonic()
-        if now - self._failed_open_at < 0.5:
-            raise OSError(errno.ENOSPC, "no space left")
-        try:
-            writing = self._new_segment()
-        except OSError as why:
-            if why.errno not in NO_ROOM:
-                return self._go_to_memory(None, why)
-            self._failed_open_at = now
-            raise
-        if self._writing is not None:  # a finalizer that ran amid this has begun one
-            self._end_segment(writing, still_open=False)
-            return self._writing
-        self._put_in_place(writing)
-        self._start_tending()
-        return writing
-
-    def _new_segment(self) -> Writing:
-        writing = Writing.begin(self.folder, self._next_head(), durable=self._fsync != "off")
-        self._own_bytes += writing.bytes
-        return writing
-
-    def _next_head(self) -> Head:
-        here = identity.current()
-        if not self._first_sequence:
-            self._first_sequence = here.next_sequence
-        return Head(
-            here.boot,
-            next(_numbers),
-            os.getpid(),
-            socket.gethostname(),
-            self._service,
-            time.time_ns(),
-            self._first_sequence,
-            self._required,
-            self.resource,
-            machine=machine_boot(),
-            uptime_ns=uptime_ns(),
-        )
-
-    def _go_to_memory(self, failed: Writing | None, why: OSError) -> Writing:
-        """Go on in memory, because the disk takes nothing; what is to be written to. The caller holds the lock.
-
-        `failed` is what could not be written to: where another thread has gone on from there already, it is done.
-        """
-        if self._writing is not failed and self._writing is not None:
-            return self._writing
-        writing = self._volatile.begin(self._next_head())
-        if failed is not None:
-            self._retiring.append(failed)
-        self._put_in_place(writing)
-        now = time.monotonic()
-        steady = now - self._on_disk_since >= _STEADY_S
-        self._try_disk_after_s = _TEND_EVERY_S if steady else min(2 * self._try_disk_after_s, _STEADY_S)
-        self._try_disk_at = now + self._try_disk_after_s
-        if now >= self._remind_at:
-            self._remind_at = now + _REMIND_EVERY_S
-            _log.error(
-                "leadtrace: the journal's disk takes nothing (%s): records wait IN MEMORY, and what is not sent when the"
-                " process dies is LOST; %s is tried again",
-                why.strerror or why,
-                self.folder.path,
-            )
-        self._start_tending()
-        return writing
-
-    def _put_in_place(self, writing: Writing) -> None:
-        """Write there from now on. The caller holds the lock."""
-        self._writing = writing
-        if writing.volatile:
-            self._bound = self._memory_bytes
-            self._count_memory()
-        elif self._bound != self._capacity:
-            self._bound = self._capacity
-            self._others_bytes, self._own_bytes = 0, writing.bytes  # until the next look
-        for lane in self._lanes:
-            lane.take(writing)
-
-    def _count_memory(self) -> None:
-        """What lies in memory, while that is where records go."""
-        self._own_bytes = self._writing.bytes if self._writing else 0
-        self._others_bytes = max(0, self._volatile.bytes - self._own_bytes)
 
     def _ask_to_sync(self) -> None:
         with self._lock:
-            self._start_tending()
-            alone = self._tending is None
+            self._tending.start()
+            alone = self._tending.thread is None
         if alone:  # the interpreter starts no more threads
-            self._durability.sync(self._segments)
-        self._wake.put(None)
-
-    # --- tending ------------------------------------------------------------------------------------------------------
+            self._durability.sync(self._turning.segments)
+        self._tending.wake()
 
     def start(self) -> None:
         """Begin to tend and to send what earlier processes left."""
         with self._lock:
-            self._start_tending()
+            self._tending.start()
         for lane in self._lanes:
             lane.start()
 
-    def _start_tending(self) -> None:
-        if self._tending is None and not self._closed:
-            self._tending = threading.Thread(target=self._tend, name="leadtrace-journal", daemon=True)
-            try:
-                self._tending.start()
-            except RuntimeError:  # the interpreter is shutting down
-                self._tending = None
-
-    def _tend(self) -> None:
-        next_look = next_pruning = next_doubt = 0.0
-        while not self._closed:
-            dirty = self._fsync == "interval" and self._durability.due
-            with contextlib.suppress(Empty):
-                self._wake.get(timeout=_SYNC_EVERY_S if dirty else _TEND_EVERY_S)
-            try:
-                if self._durability.due:
-                    self._durability.sync(self._segments)
-                writing = self._writing
-                now = time.monotonic()
-                doubtful = self._durability.failed and now >= next_doubt
-                due = writing is not None and (writing.bytes - writing.carried >= self._segment_bytes or doubtful)
-                if doubtful:  # what comes does not lie behind what the disk forgot
-                    next_doubt = now + _DOUBT_EVERY_S
-                    self._durability.failed = False
-                    self._warned.discard("fsync")
-                if due or now >= next_look:
-                    next_look = now + _TEND_EVERY_S
-                    self._look(due)
-                    self._warned.discard("tend")
-                if now >= next_pruning:
-                    next_pruning = now + _PRUNE_EVERY_S
-                    prune_books(self.folder, time.time())
-            except OSError as why:
-                self._warn("tend", f"the journal cannot be tended: {why}")
-            except Exception:  # noqa: BLE001 - this thread must go on
-                _log.exception("leadtrace: the journal could not be tended")
-
-    def _segments(self) -> list[Writing]:
-        """Those that are being written, the one before the newest for a moment as well."""
-        return [one for one in (*self._retiring, self._writing) if one is not None]
-
-    def _look(self, due: bool) -> None:
-        if self._volatile.segments:
-            self._look_at_memory()
-        if self._writing is not None and self._writing.volatile:
-            return
-        aside = self.folder.aside_bytes()  # it is on the same disk, and somebody has to look at it
-        self._others_bytes = aside + max(0, self.folder.bytes() - (self._writing.bytes if self._writing else 0))
-        if aside >= self._capacity * _WARN_OF_ASIDE_AT:
-            self._warn(
-                "aside",
-                f"{aside >> 20} MiB of the journal are records that receivers refused: see leadtrace journal aside",
-            )
-        with self._lock:
-            self._own_bytes = self._writing.bytes if self._writing else 0
-            used = self._others_bytes + self._own_bytes
-            writing = self._writing
-            roomy = not self._full or used <= self._capacity * _ROOM_AGAIN
-        if used >= self._capacity * _WARN_AT:
-            self._warn("fill", f"the journal is {used / self._capacity:.0%} full ({used >> 20} MiB wait)")
-        else:
-            self._warned.discard("fill")
-        if writing is not None:
-            if not writing.segment.path.exists():
-                self._gone(writing)
-                return
-            if due or (writing.records and self.folder.asked_to_rotate(writing.segment.boot)):
-                self.rotate()
-        self._note_last()
-        if self._retiring:  # the disk was full when they should have ended
-            with self._turning:
-                self._finish_retiring()
-        self._warn_of_age()
-        self.folder.keep_reserve()
-        if roomy and self._refusals.untold:
-            self._tell_losses()
-
     def rotate(self) -> None:
-        """Go on in a new segment, and seal the old one; what is open is told again in the new one, before the seal.
+        """Go on in a new segment now. Raises OSError where the disk takes none."""
+        self._turning.rotate()
 
-        Raises OSError where the disk is full: the old one is sealed once there is room.
-        """
-        with self._turning:
-            if not self._closed:
-                self._turn_to(self._new_segment())
-
-    def _rotate_in_memory(self) -> None:
-        """As `rotate`, while the disk fails: what is sent of them goes segment by segment."""
-        with self._turning:
-            if not self._closed:
-                with self._lock:
-                    fresh = self._volatile.begin(self._next_head())
-                self._turn_to(fresh)
-
-    def _turn_to(self, fresh: Writing) -> None:
-        """Go on in that segment. The caller holds the turning."""
-        if (before := self._writing) is not None:  # here, so that who appends need not
-            for signal in before.signals[:_MOST_SIGNALS]:
-                fresh.number_of(signal)
-            fresh.carried = fresh.bytes
-        with self._lock:
-            old = self._writing
-            self._put_in_place(fresh)
-            if old is not None:
-                self._retiring.append(old)
-        self._finish_retiring()
-
-    def _finish_retiring(self) -> None:
-        """Tell again what is open in segments that are left, and seal them. The caller holds the turning.
-
-        Raises OSError where the disk is full. On one that fails they wait for it; where it takes what is new, and not their
-        ends, they are left to whoever reads them next.
-        """
-        for old in list(self._retiring):
-            old.until_quiet()
-            with self._lock:
-                fresh = self._writing
-            if fresh is not None:
-                self._carry_over(old, fresh)
-            try:
-                self._retire(old, "rotated")
-            except OSError as why:
-                if why.errno in NO_ROOM:
-                    raise
-                if fresh is not None and not fresh.volatile:
-                    _log.warning("leadtrace: a segment of the journal was left without its end: %s", why)
-                    old.close()
-                    with self._lock:
-                        self._retiring.remove(old)
-
-    # --- while the disk fails -----------------------------------------------------------------------------------------
-
-    def _look_at_memory(self) -> None:
-        """Let go of what was sent, try the disk, and write out what waits when it is back."""
-        for sent in self._volatile.done():
-            with self._lock:
-                self._volatile.segments.remove(sent)
-            for lane in self._lanes:
-                lane.leave(sent)
-            self._volatile.remember(sent)
-        with self._lock:
-            writing = self._writing
-            in_memory = writing is not None and writing.volatile
-            if in_memory:
-                self._count_memory()
-            roomy = not self._full or self._others_bytes + self._own_bytes <= self._bound * _ROOM_AGAIN
-        now = time.monotonic()
-        if in_memory and now >= self._try_disk_at:
-            in_memory = not self._back_on_disk()
-        if in_memory:
-            if writing is not None and writing.bytes - writing.carried >= self._memory_bytes * _OF_MEMORY:
-                self._rotate_in_memory()
-            if now >= self._remind_at:
-                self._remind_at = now + _REMIND_EVERY_S
-                _log.error(
-                    "leadtrace: %d records wait in memory: the journal's disk takes nothing, and they are LOST when the"
-                    " process dies",
-                    sum(self._volatile.waiting.values()),
-                )
-            if roomy and self._refusals.untold:
-                self._tell_losses()
-        else:
-            self._land()
-
-    def _back_on_disk(self) -> bool:
-        """Try to go on there; whether that went well."""
-        try:
-            self.folder.make()
-            self.rotate()
-        except (OSError, JournalError):
-            now = time.monotonic()
-            self._try_disk_after_s = min(2 * self._try_disk_after_s, _STEADY_S)
-            self._try_disk_at = now + self._try_disk_after_s
-            return False
-        self._on_disk_since = time.monotonic()
-        return True
-
-    def _land(self, *, even_open: bool = False) -> None:
-        """Write out what waited in memory; where that fails it is tried with each look."""
-        try:
-            if even_open:
-                self.folder.make()
-            landed = self._volatile.land(durable=self._fsync != "off", even_open=even_open)
-        except (OSError, JournalError) as why:
-            self._warn("land", f"what waits in memory cannot be written to the journal: {why}")
-        else:
-            self._warned.discard("land")
-            if landed or not even_open:
-                _log.warning(
-                    "leadtrace: the journal's disk is back: %d records that waited in memory are saved in %s",
-                    landed,
-                    self.folder.path,
-                )
-
-    # --- turning to new segments --------------------------------------------------------------------------------------
-
-    def _carry_over(self, old: Writing, fresh: Writing) -> None:
-        with self._lock:
-            for key in erased_among(self.folder, self._open):
-                del self._open[key]
-            before = {key: one for key, one in self._open.items() if one[0] is old}
-            told = {key: self._told_again(body, old, fresh) for key, (_, body) in before.items()}
-        content = b"".join(fresh.frame(Type.STILL_OPEN, body) for body in told.values())
-        if not content:
-            return
-        fresh.write(content)
-        with self._lock:
-            fresh.bytes += len(content)
-            fresh.carried += len(content)
-            for key, body in told.items():
-                if self._open.get(key) is before[key]:  # it may have ended meanwhile
-                    self._open[key] = (fresh, body)
-        if self._fsync != "off":
-            self._durability.sync(self._segments)
-
-    def _told_again(self, body: bytes, old: Writing, fresh: Writing) -> bytes:
-        """What opened a word, as a new segment has it: a signal's number is the segment's own."""
-        number = int.from_bytes(body[1:3], "little")
-        if number != NO_SIGNAL:
-            number = fresh.number_of(old.signals[number])
-        return body[:1] + number.to_bytes(2, "little") + body[3:]
-
-    def _retire(self, old: Writing, reason: str) -> None:
-        """Seal a segment once nobody writes to it any more, and let go of its lock."""
-        old.until_quiet()
-        last = max(self._last_sequence, self._refusals.last_sequence)
-        sync = self._durability.sync_last if self._fsync != "off" else None
-        old.seal(self.folder, {"reason": reason, "last_sequence": last}, sync)
-        with self._lock:
-            if old in self._retiring:
-                self._retiring.remove(old)
-
-    def _note_last(self) -> None:
-        writing, last = self._writing, self._last_sequence
-        if writing is not None and last != self._noted_sequence:
-            self._noted_sequence = last
-            self.folder.note_last(writing.segment.boot, last)
-
-    def _gone(self, writing: Writing) -> None:
-        """The segment was removed under us: what it held is lost for the disk; go on in a new one.
-
-        It is ended like any other: what is open is told again, and the lanes, who have it open, read it to its end.
-        """
-        self._warn("gone", f"the journal's segment was removed by somebody: {writing.segment.path}")
-        try:
-            self.folder.make()
-            self.rotate()
-        except (OSError, JournalError) as why:
-            cause = why if isinstance(why, OSError) else OSError(errno.ENOENT, str(why))
-            with self._lock:
-                self._go_to_memory(writing, cause)
-
-    def _warn_of_age(self) -> None:
-        """Of other segments the files say how old they are; of what this process waits for, its own clock."""
-        own = {one.segment for one in self._segments()}
-        began = []
-        for one in self.folder.segments():
-            if one not in own:
-                with contextlib.suppress(OSError):
-                    began.append(one.path.stat().st_mtime)
-        now = time.monotonic()
-        oldest = time.time() - min(began) if began else 0.0
-        for lane in self._lanes:
-            done, since = self._progress.get(lane.name, (-1, now))
-            if done != lane.done or done >= self._appended[lane.kind]:
-                done, since = lane.done, now
-            self._progress[lane.name] = (done, since)
-            oldest = max(oldest, now - since)
-        if oldest > self._warn_age_s:
-            self._warn("age", f"records wait in the journal for more than {self._warn_age_s / 3600:.1f} h")
-        else:
-            self._warned.discard("age")
-
-    def _warn(self, what: str, sentence: str) -> None:
-        if what not in self._warned:
-            self._warned.add(what)
-            _log.warning("leadtrace: %s", sentence)
+    # --- what was refused ---------------------------------------------------------------------------------------------
 
     def _tell_losses(self) -> None:
         """Name the ranges that were refused, now that there is room: in the journal's books, and as an event."""
+        if not self._refusals.untold:
+            return
         with self._lock:
-            self._full = False
             losses, body, taken = self._refusals.take()
-            writing = self._writing if body else None
+            writing = self._turning.writing if body else None
             if writing is not None:
                 writing.users += 1
         if body and not self._note_refusals(writing, body):
@@ -701,7 +312,7 @@ class JournalSink:
             with self._lock:
                 writing.bytes += len(frame)
                 writing.records += 1
-                self._own_bytes += len(frame)
+                self._turning.own += len(frame)
             return True
         finally:
             with self._lock:
@@ -714,7 +325,7 @@ class JournalSink:
         with self._lock:
             dropped = self._refusals.losses.dropped
             appended = dict(self._appended)
-            in_memory = self._volatile.waiting if self._volatile.segments else {}
+            in_memory = self._turning.volatile.waiting
         waits = sum(
             max((appended[kind] - lane.done - self._lost[kind] for lane in lanes), default=0)
             for kind, lanes in self._by_kind.items()
@@ -766,24 +377,23 @@ class JournalSink:
         if self._durability.written or self._refusals.untold:
             self._tell_losses()
             self._flush(timeout_s, (lambda: False) if patient else self._stalled())
-        self._note_last()
-        turning = self._turning.acquire(timeout=_EXIT_STALLED_S)  # a disk that hangs holds up no end
+        self._tending.note_last()
+        turning = self._turning
+        hand = turning.hand.acquire(timeout=_EXIT_STALLED_S)  # a disk that hangs holds up no end
         with self._lock:
-            self._closed = True
-            writing, self._writing = self._writing, None
-            still_open = bool(self._open)
-        self._wake.put(None)
+            turning.closed = True
+            writing, turning.writing = turning.writing, None
+            still_open = bool(turning.open)
+        self._tending.wake()
         self._durability.settle(writing)
         for lane in self._lanes:
             lane.stop(min(until, time.monotonic() + 0.2), patient=False)
         ended = [lane for lane in self._lanes if lane.join(0.3)]
-        if turning:
+        if hand:
             try:
-                self._end_segments(writing, still_open)
-                if self._volatile.segments:
-                    self._land(even_open=True)
+                turning.end(writing, still_open)
             finally:
-                self._turning.release()
+                turning.hand.release()
         for lane in self._lanes:
             if lane in ended:
                 self._last_pass(lane)
@@ -797,7 +407,8 @@ class JournalSink:
     def _lose_what_is_in_memory(self) -> None:
         """Its time is over: what was neither sent nor written out is counted as lost, and said."""
         with self._lock:
-            lost, self._volatile.segments = self._volatile.waiting, []
+            volatile = self._turning.volatile
+            lost, volatile.segments = volatile.waiting, []
             for kind, count in lost.items():
                 self._refusals.losses.drop(kind, "in memory", time.time_ns(), count)
                 if kind in self._lost:
@@ -817,26 +428,6 @@ class JournalSink:
 
         return stalled
 
-    def _end_segments(self, writing: Writing | None, still_open: bool) -> None:
-        for old in list(self._retiring):  # its end found no room before
-            self._end_segment(old, still_open)
-        if writing is not None:
-            self._end_segment(writing, still_open)
-
-    def _end_segment(self, writing: Writing, still_open: bool) -> None:
-        writing.until_quiet()
-        try:
-            if still_open:
-                pass  # without a seal: recovery closes what is open, as after a crash
-            elif not writing.records and not writing.volatile:
-                writing.segment.path.unlink(missing_ok=True)
-            else:
-                self._retire(writing, "closed")
-        except OSError as why:
-            _log.debug("leadtrace: a segment of the journal has no seal: %s", why)
-        finally:
-            writing.close()
-
     def _last_pass(self, lane: Lane) -> None:
         """Read the seals, so that a segment of which all is acknowledged goes with its process."""
         try:
@@ -853,9 +444,9 @@ class JournalSink:
     def _after_fork(self) -> None:
         """In a child: what was written is the parent's, which lives; its locks are let go of here, and a segment of its own
         is opened with the first record."""
-        was_closed = self._closed
+        was_closed = self._turning.closed
         self._renew()  # what was open is closed already: see `leadtrace.journal.locks`
-        self._closed = self._closing = was_closed
+        self._turning.closed = self._closing = was_closed
         for lane in self._lanes:
             lane.forget()
 
@@ -872,9 +463,6 @@ def _share(signal: Signal | None) -> float:
 def _reason(why: OSError) -> str:
     return "disk full" if why.errno in NO_ROOM else f"disk: {why.strerror or why}"
 
-
-_numbers = itertools.count(1)
-"""Of this process's segments: two sinks of one process, one after the other, have no number twice."""
 
 _living: weakref.WeakSet[JournalSink] = weakref.WeakSet()
 
