@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from leadtrace.journal import disk, lanes
+from leadtrace.journal import lanes, tending, turning
 from leadtrace.journal.disk import JournalSink
 from leadtrace.journal.endpoints import Target, endpoints
 from leadtrace.journal.folder import Folder
@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # for the modules beside the tes
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a journal does every second or two it does at once here: the tests wait for it."""
-    monkeypatch.setattr(disk, "_TEND_EVERY_S", 0.05)
+    monkeypatch.setattr(tending, "_LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(turning, "_TRY_DISK_S", 0.05)
     monkeypatch.setattr(lanes, "_LOOK_EVERY_S", 0.05)
 
 

@@ -40,7 +40,7 @@ __all__ = ["Bounds", "Turning"]
 
 _log = logging.getLogger("leadtrace")
 
-TRY_DISK_S: Final = 1.0
+_TRY_DISK_S: Final = 1.0
 _STEADY_S: Final = 60.0
 """A disk that fails again within it is tried less often, at last this seldom."""
 _REMIND_EVERY_S: Final = 60.0
@@ -146,7 +146,7 @@ class Turning:
         self._put_in_place(writing)
         now = time.monotonic()
         steady = now - self._on_disk_since >= _STEADY_S
-        self._try_disk_after_s = TRY_DISK_S if steady else min(2 * self._try_disk_after_s, _STEADY_S)
+        self._try_disk_after_s = _TRY_DISK_S if steady else min(2 * self._try_disk_after_s, _STEADY_S)
         self._try_disk_at = now + self._try_disk_after_s
         if now >= self._remind_at:
             self._remind_at = now + _REMIND_EVERY_S
