@@ -187,12 +187,15 @@ class JaegerStore:
                 if problem.data.get("status") not in (400, 500, 501):
                     raise
                 # This server's storage searches within one service only.
-        search = self._api.search_older if older else self._api.search
         found: Traces = {}
+        known: Traces = {}  # parts of a window that is split answer again what the whole of it did
+
         for service in services:
 
             def ask(lo: int, hi: int, service: str = service) -> Traces:
-                return search(service, attributes, lo, hi, self._depth)
+                if older:
+                    return self._api.search_older(service, attributes, lo, hi, self._depth, known)
+                return self._api.search(service, attributes, lo, hi, self._depth)
 
             found |= self._split(ask, start, end, incomplete, most)
         return found

@@ -86,8 +86,16 @@ class JaegerApi:
             raise self._refused("its search", status, answer)
         return _by_trace(self._decoded(answer))
 
-    def search_older(self, service: str, tags: Mapping[str, str], start_ns: int, end_ns: int, depth: int) -> Traces:
-        """Whole traces of one service by the older search."""
+    def search_older(
+        self,
+        service: str,
+        tags: Mapping[str, str],
+        start_ns: int,
+        end_ns: int,
+        depth: int,
+        known: Traces | None = None,
+    ) -> Traces:
+        """Whole traces of one service by the older search. Those that are `known` are not fetched exactly again."""
         query = {
             "service": service,
             "start": str(start_ns // 1000),
@@ -102,8 +110,12 @@ class JaegerApi:
         found: Traces = {}
         for one in answer.get("data") or ():
             trace_id = str(one.get("traceID", "")).rjust(32, "0")
-            exact = self._trace_v3(trace_id) if self._has_v3 is not False else None
+            exact = known.get(trace_id) if known is not None else None
+            if exact is None and self._has_v3 is not False:
+                exact = self._trace_v3(trace_id)
             found[trace_id] = exact if exact is not None else spans_of_trace(one)
+        if known is not None:
+            known |= found
         return found
 
     def trace(self, trace_id: str) -> list[SpanRecord]:
