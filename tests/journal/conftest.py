@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).parent))  # for the modules beside the tes
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a journal does every second or two it does at once here: the tests wait for it."""
-    monkeypatch.setattr(tending, "_LOOK_EVERY_S", 0.05)
-    monkeypatch.setattr(turning, "_TRY_DISK_S", 0.05)
-    monkeypatch.setattr(lanes, "_LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(tending, "_LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(turning, "_TRY_DISK_S", 0.1)
+    monkeypatch.setattr(lanes, "_LOOK_EVERY_S", 0.2)
 
 
 @pytest.fixture

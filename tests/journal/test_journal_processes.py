@@ -131,16 +131,16 @@ def test_the_end_with_a_receiver_that_is_down_takes_under_a_second(run_journaled
     process = run_journaled(
         """
         import atexit, time
-        atexit.register(lambda: print(time.time() - last))  # registered first, so called last
+        atexit.register(lambda: print(time.monotonic() - last))  # registered first, so called last
         import leadtrace as lt
         lt.configure()
         with lt.flow("Flow", lead_id="1"):
             lt.emit("lead.received")
         time.sleep(0.5)  # for the receiver to have failed, as it would have in any program that lives
-        last = time.time()
+        last = time.monotonic()
         """
     )
-    assert float(process.told) < 1.0
+    assert float(process.told) < 3.0  # a busy machine is given more; without a limit it were five
 
 
 def test_a_live_process_of_the_service_takes_over_what_a_dead_one_left(run_journaled, over_http, journal):

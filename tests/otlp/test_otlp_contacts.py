@@ -169,9 +169,9 @@ def test_any_text_can_be_looked_at(text):
 @pytest.mark.parametrize("unit", ["1", "1 ", "a.", "a@", "+1-", "(0", "%2B", "phone ", "0-", "1.1."])
 def test_a_long_hostile_text_takes_linear_time(unit):
     """A megabyte of the worst is done within a request's time; ten times the text takes about ten times as long."""
-    began = time.perf_counter()
+    began = time.process_time()
     replace_contacts(unit * (100_000 // len(unit)), lambda *_: "x")
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_an_address_with_its_sign_typed_twice_is_one():

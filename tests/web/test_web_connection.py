@@ -62,7 +62,7 @@ def _until_closed(connection: socket.socket, trickle: bytes = b"") -> float:
 def test_without_a_whole_head_in_time_it_is_closed(address, first: bytes, trickle: bytes) -> None:
     with socket.create_connection(address) as connection:
         connection.sendall(first)
-        assert WAIT_S / 2 < _until_closed(connection, trickle) < 5 * WAIT_S
+        assert WAIT_S / 2 < _until_closed(connection, trickle) < 10 * WAIT_S
 
 
 def test_a_second_head_has_no_more_time_than_the_first(address) -> None:
@@ -70,7 +70,7 @@ def test_a_second_head_has_no_more_time_than_the_first(address) -> None:
         connection.sendall(HEAD + b"\r\n")
         assert connection.recv(1000).startswith(b"HTTP/1.1 200")
         connection.sendall(b"G")
-        assert _until_closed(connection, b"E") < 5 * WAIT_S
+        assert _until_closed(connection, b"E") < 10 * WAIT_S
 
 
 def test_requests_that_come_whole_are_answered_one_after_another(address) -> None:

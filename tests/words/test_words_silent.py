@@ -87,10 +87,10 @@ def test_it_is_cheap() -> None:
 
 
 def _timed(call: Any) -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(2_000):
         call()
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def test_each_of_the_three_switches_wakes_the_words() -> None:
