@@ -9,10 +9,13 @@ import time
 import warnings
 
 import pytest
+from click.testing import CliRunner
 from real_disk import CannotMountError, RealDisk
 
+from leadtrace.cli import main
 from leadtrace.journal.aside import set_aside
 from leadtrace.journal.books import ledgers
+from leadtrace.journal.disk import JournalSink
 from leadtrace.journal.endpoints import Target, endpoints
 from leadtrace.journal.folder import Folder
 from leadtrace.journal.kept import drain
@@ -392,3 +395,25 @@ def test_a_host_on_a_disk_that_fails_does_its_work_and_everything_arrives(disk, 
     assert "LOST" not in err.replace("what is not sent when the process dies is LOST", "")
     assert over_http.names("logs").count("flow.completed") == 2
     assert over_http.names("logs").count("lead.received") == 4
+
+
+@pytest.mark.parametrize("fails", ["turn_read_only", "die"])
+def test_commands_say_what_the_disk_says(disk, over_http, monkeypatch, fails):
+    """The doctor finds it before a process does; what cannot be sent because nobody could note it is left, exit code 1."""
+    folder = Folder(disk.path / "journal")
+    sink = JournalSink(folder, {"default": transport_to(NOWHERE)}, encode.resource({}, ""))
+    tell(sink, "one")
+    sink.close(0.1)
+    monkeypatch.setenv("LEADTRACE_JOURNAL", str(folder.path))
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", over_http.address)
+    getattr(disk, fails)()
+    why = {"turn_read_only": "Read-only file system", "die": "Input/output error"}[fails]
+    told = CliRunner().invoke(main, ["doctor"]).output
+    assert f"bad   journal   the disk of {folder.path} takes nothing ({why})" in told
+    sent = CliRunner().invoke(main, ["journal", "send", "--once"])
+    assert sent.exit_code == 1
+    assert why in sent.output
+    assert not over_http.names("logs")
+    shown = CliRunner().invoke(main, ["journal"])
+    assert shown.exit_code == 1
+    assert fails == "turn_read_only" or f"NOT READ: the disk does not give 1 segments: {why}" in shown.output

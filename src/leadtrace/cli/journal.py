@@ -92,7 +92,8 @@ def send(ctx: click.Context, path: Path | None, once: bool, url: str | None) -> 
     sent = sum(lane.acknowledged for lane in lanes)
     aside = sum(lane.aside for lane in lanes)
     click.echo(f"{sent} records sent, {aside} set aside, {found.waiting} wait")
-    error = next((lane.last_error for lane in lanes if lane.last_error), "")
+    error = next((lane.last_error for lane in lanes if lane.last_error), found.unreadable_why)
+    left = left or bool(found.unreadable)
     if error and left:
         click.echo(f"leadtrace journal send: {error}", err=True)
     ctx.exit(1 if once and (left or aside) else 0)
@@ -109,6 +110,9 @@ def _send_once(lanes: list[Lane]) -> bool:
             while lane.sweep(until, tries=_TRIES_ONCE):
                 pass
         except GaveUpError:
+            left = True
+        except OSError as why:
+            lane.last_error = f"the journal cannot be read or its cursors written: {why}"
             left = True
         lane.close()
     return left

@@ -68,6 +68,9 @@ class Status:
     """Bytes."""
     unread: list[str] = field(default_factory=list)
     """Segments that only a later leadtrace can read, by name: what waits there is counted nowhere here."""
+    unreadable: int = 0
+    """Segments that the disk does not give; nor is what waits there counted."""
+    unreadable_why: str = ""
 
     @property
     def waiting(self) -> int:
@@ -80,7 +83,7 @@ class Status:
 
     @property
     def wrong(self) -> bool:
-        needs_somebody = self.set_aside or self.refused or self.damaged or self.unread
+        needs_somebody = self.set_aside or self.refused or self.damaged or self.unread or self.unreadable
         return bool(needs_somebody or any(one.failing or one.abandoned for one in self.lanes))
 
     def as_json(self) -> dict[str, Any]:
@@ -106,6 +109,8 @@ class Status:
             yield f"open now: {self.open_words} flows and deliveries, {self.open_spans} spans of other libraries"
         if self.set_aside:
             yield f"set aside: {self.set_aside} records that a receiver refused; see leadtrace journal aside"
+        if self.unreadable:
+            yield f"NOT READ: the disk does not give {self.unreadable} segments: {self.unreadable_why}"
         if self.unread:
             yield unread_told(self.unread)
         if self.refused:
@@ -121,31 +126,13 @@ def status(folder: Folder, configured: Collection[str] | None = None) -> Status:
     lanes: dict[str, LaneStatus] = {}
     for segment in folder.segments():
         try:
-            reader = SegmentReader(segment)
-        except OSError:
+            with SegmentReader(segment) as reader:
+                _look_at(folder, reader, found, lanes, sent_to)
+        except FileNotFoundError:  # it went meanwhile
             continue
-        with reader:
-            found.segments += 1
-            found.bytes += reader.size
-            head, seal = reader.head, reader.seal
-            if seal is None:
-                with lock_of_the_dead(segment) as dead:
-                    found.alive += dead is None
-                    found.dead += dead is not None
-                    if dead is None:
-                        sent_to.update(head.lanes)
-                words, spans = unfinished(reader)
-                found.open_words += words
-                found.open_spans += spans
-            counts, damaged, refused = _count(folder, reader, list(head.lanes))
-            found.damaged += damaged
-            found.refused += refused
-            for lane, waiting in counts.items():
-                of_lane = lanes.setdefault(lane, LaneStatus(lane))
-                of_lane.waiting += waiting
-                of_lane.forgotten += folder.progress(lane, segment).forgotten
-            if any(counts.values()) and head.started_ns:
-                found.oldest_ns = min(found.oldest_ns or head.started_ns, head.started_ns)
+        except OSError as why:
+            found.unreadable += 1
+            found.unreadable_why = why.strerror or str(why)
     for path in (folder.path / "lanes").glob("*.json"):
         lanes.setdefault(path.stem, LaneStatus(path.stem))
     for path in (folder.path / "ledger").glob("*.json"):
@@ -167,6 +154,34 @@ def status(folder: Folder, configured: Collection[str] | None = None) -> Status:
             found.bytes += unread.path.stat().st_size
     found.set_aside = sum(1 for _ in set_aside(folder))
     return found
+
+
+def _look_at(
+    folder: Folder, reader: SegmentReader, found: Status, lanes: dict[str, LaneStatus], sent_to: set[str]
+) -> None:
+    """Count one segment. Raises OSError where the disk does not give it."""
+    segment, size = reader.segment, reader.size
+    head, seal = reader.head, reader.seal
+    counts, damaged, refused = _count(folder, reader, list(head.lanes))
+    found.segments += 1
+    found.bytes += size
+    if seal is None:
+        with lock_of_the_dead(segment) as dead:
+            found.alive += dead is None
+            found.dead += dead is not None
+            if dead is None:
+                sent_to.update(head.lanes)
+        words, spans = unfinished(reader)
+        found.open_words += words
+        found.open_spans += spans
+    found.damaged += damaged
+    found.refused += refused
+    for lane, waiting in counts.items():
+        of_lane = lanes.setdefault(lane, LaneStatus(lane))
+        of_lane.waiting += waiting
+        of_lane.forgotten += folder.progress(lane, segment).forgotten
+    if any(counts.values()) and head.started_ns:
+        found.oldest_ns = min(found.oldest_ns or head.started_ns, head.started_ns)
 
 
 def unread_told(names: list[str]) -> str:

@@ -74,6 +74,12 @@ def examine_books(folder: Path, books: Sequence[Ledger], configured: Collection[
     told = " + ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in totals.items())
     if not any(one.missing for one in books):
         yield ok("books", f"{numbered:,} events of {len(books)} processes = {told}")
+    if found.unreadable:
+        yield bad(
+            "books",
+            f"the disk does not give {found.unreadable} segments of the journal: {found.unreadable_why}",
+            "look at that disk",
+        )
     if found.unread:
         yield warn("books", unread_told(found.unread), "run the leadtrace that wrote them, or a later one")
     if found.damaged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -72,8 +73,34 @@ def _journal(folder: Path) -> Iterator[Finding]:
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         yield bad("journal", f"{folder} cannot be written by this user", "change its owner, or LEADTRACE_JOURNAL")
         return
+    problem = _takes_nothing(folder)
+    if problem:
+        yield bad(
+            "journal",
+            f"the disk of {folder} takes nothing ({problem}): what is recorded now is in memory, or refused",
+            "look at that disk; LEADTRACE_JOURNAL names another folder",
+        )
     yield from _permissions("journal", folder, folder.rglob("*"))
     yield from _room("journal", folder, "when it is full, events are refused and counted")
+
+
+def _takes_nothing(folder: Path) -> str:
+    """Why a file there cannot be written, '' where it can: a disk that failed says so only when it is asked to write.
+
+    The file has no name, so that nothing is made; where a system cannot do that nothing is tried.
+    """
+    nameless = getattr(os, "O_TMPFILE", 0)
+    if not nameless:
+        return ""
+    try:
+        descriptor = os.open(folder, nameless | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, b"\0")
+        finally:
+            os.close(descriptor)
+    except OSError as why:
+        return "" if why.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT) else why.strerror or str(why)
+    return ""
 
 
 def _store(path: Path) -> Iterator[Finding]:
