@@ -10,8 +10,9 @@ from leadtrace.analysis.health import HealthHour
 from leadtrace.analysis.health_figures import Worked
 from leadtrace.analysis.performance import Improvable, PathPart
 from leadtrace.analysis.reliability import Circuit, Ending, Partner
-from leadtrace.analysis.review_figures import mean, share
+from leadtrace.analysis.review_figures import share
 from leadtrace.analysis.review_rows import ReviewBars, ReviewHours, ReviewLinks, ReviewTable
+from leadtrace.analysis.review_shared import SAMPLE, cached, cost_bars, failed_tries, mean_duration, takings
 from leadtrace.analysis.review_spoken import (
     MOST,
     minute,
@@ -22,7 +23,6 @@ from leadtrace.analysis.review_spoken import (
     relative,
     versioned,
 )
-from leadtrace.analysis.review_weekly import SAMPLE, cost_bars, failed_tries, takings
 from leadtrace.query.printable import duration
 
 if TYPE_CHECKING:
@@ -60,23 +60,8 @@ ORDER BY 1, 6 DESC, 2"""
 
 
 def system_optimization(part: Part, reviewed: Reviewed) -> Iterable[Row]:
-    counts, usual = reviewed.now, reviewed.before
-    yield mean(
-        part,
-        "mean duration of a flow",
-        (counts.mean_ms, counts.timed),
-        (usual.mean_ms, usual.timed),
-        "flows ended",
-        "down",
-    )
-    yield share(
-        part,
-        "enhancements answered by a cache",
-        (counts.hits, counts.enhancements),
-        (usual.hits, usual.enhancements),
-        "enhancements",
-        "up",
-    )
+    yield mean_duration(part, reviewed)
+    yield cached(part, reviewed)
     yield failed_tries(part, reviewed)
     yield reviewed.daily(part, "mean duration of a flow", "ms", lambda one: one.mean_ms)
     found = reviewed.both("performance", sample=SAMPLE)[0]
@@ -150,22 +135,10 @@ def service_reliability(part: Part, reviewed: Reviewed) -> Iterable[Row]:
     usual = reviewed.work_before
     now_all = sum(external.values(), Worked())
     before_all = sum((one for work, one in usual.items() if work.side != "own" and work.label), Worked())
-    yield share(
-        part,
-        "calls to others without a failure",
-        (now_all.ends - now_all.failures, now_all.ends),
-        (before_all.ends - before_all.failures, before_all.ends),
-        "calls",
-        "up",
-    )
-    yield share(
-        part,
-        "calls to others that timed out",
-        (now_all.timeouts, now_all.ends),
-        (before_all.timeouts, before_all.ends),
-        "calls",
-        "down",
-    )
+    without = (now_all.ends - now_all.failures, now_all.ends), (before_all.ends - before_all.failures, before_all.ends)
+    yield share(part, "calls to others without a failure", *without, "calls", "up")
+    late = (now_all.timeouts, now_all.ends), (before_all.timeouts, before_all.ends)
+    yield share(part, "calls to others that timed out", *late, "calls", "down")
     now, _ = reviewed.both("business", by="total")
     deliveries = now.of(Deliveries)
     if deliveries:

@@ -6,14 +6,22 @@ from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from leadtrace.analysis.business import Takings
 from leadtrace.analysis.capacity import ResourceRow, VolumeRow
 from leadtrace.analysis.error_groups import ErrorGroup
 from leadtrace.analysis.health import HealthCause, HealthHour
 from leadtrace.analysis.health_figures import HOUR
 from leadtrace.analysis.performance import FlowTime, StepTime
-from leadtrace.analysis.review_figures import DAY, count, mean, money, share
+from leadtrace.analysis.review_figures import DAY, count, money, share
 from leadtrace.analysis.review_rows import ReviewBars, ReviewFigure, ReviewHours, ReviewSeries, ReviewTable
+from leadtrace.analysis.review_shared import (
+    SAMPLE,
+    cached,
+    cost_bars,
+    failed_tries,
+    failing_runs,
+    mean_duration,
+    takings,
+)
 from leadtrace.analysis.review_spoken import MOST, bars_of, changed, minute, points_told, priced, rate_told, relative
 from leadtrace.analysis.roi import Calls, Return
 from leadtrace.query.printable import duration, moment
@@ -25,23 +33,7 @@ if TYPE_CHECKING:
     from leadtrace.analysis.review_figures import Reviewed
     from leadtrace.analysis.review_rows import Part
 
-__all__ = [
-    "SAMPLE",
-    "capacity_planning",
-    "cost_bars",
-    "error_trends",
-    "failed_tries",
-    "glance",
-    "performance_patterns",
-    "roi_of",
-    "takings",
-]
-
-SAMPLE: Final = 100
-"""How many runs, or leads, are read whole where an analysis does that."""
-
-_OF_SALES: Final = ("revenue", "returned")
-"""Sums of what was sold; the others are of leads."""
+__all__ = ["capacity_planning", "error_trends", "glance", "performance_patterns", "roi_of"]
 
 _ERRORS: Final = """
 SELECT time_ns - time_ns % 86400000000000 AS day, error_category, error_subcategory, count(*)
@@ -49,17 +41,13 @@ FROM lead_events
 WHERE name = 'error.occurred' AND amends = ''
 GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3"""
-_TRIES: Final = """
-SELECT sum(CASE WHEN kind = 'attempt_failure' THEN 1 ELSE 0 END), count(*)
-FROM lead_events
-WHERE name IN ('api.call.succeeded', 'api.call.failed')"""
 
 
 def glance(part: Part, reviewed: Reviewed) -> Iterable[Row]:
     now, before = reviewed.now, reviewed.before
     yield count(reviewed, part, "flows begun", now.started, before.started, "flows", "up")
     yield share(part, "runs sold", (now.sold, now.runs), (before.sold, before.runs), "runs", "up")
-    yield share(part, "runs with a failure", (now.failed, now.runs), (before.failed, before.runs), "runs", "down")
+    yield failing_runs(part, reviewed)
     yield share(
         part,
         "enhancements that succeeded",
@@ -68,9 +56,7 @@ def glance(part: Part, reviewed: Reviewed) -> Iterable[Row]:
         "enhancements",
         "up",
     )
-    yield mean(
-        part, "mean duration of a flow", (now.mean_ms, now.timed), (before.mean_ms, before.timed), "flows ended", "down"
-    )
+    yield mean_duration(part, reviewed)
     yield from takings(part, reviewed)
     yield reviewed.daily(part, "flows begun a day", "", lambda one: float(one.started))
     hours = reviewed.health.of(HealthHour)
@@ -92,41 +78,11 @@ def glance(part: Part, reviewed: Reviewed) -> Iterable[Row]:
         yield ReviewTable(part, "times that were not healthy", "health", heads, (4,), lines, "")
 
 
-def takings(part: Part, reviewed: Reviewed) -> Iterable[Row]:
-    now, before = (
-        {one.currency: one for one in report.of(Takings)} for report in reviewed.both("business", by="total")
-    )
-    for currency in sorted(now | before):
-        for name in ("revenue", "returned", "cost", "margin"):
-            one, other = now.get(currency), before.get(currency)
-            amount, usual = _amount(one, name), _amount(other, name)
-            if not (amount[0] or usual[0]):
-                continue  # nothing was returned, or nothing costs in the currency of revenue
-            yield money(
-                reviewed,
-                part,
-                name,
-                amount,
-                usual,
-                currency,
-                "deliveries accepted" if name in _OF_SALES else "leads",
-                "down" if name in ("returned", "cost") else "up",
-            )
-
-
-def _amount(one: Takings | None, name: str) -> tuple[Decimal, int]:
-    if one is None:
-        return Decimal(0), 0
-    amount = getattr(one, name)
-    return (amount if amount is not None else Decimal(0)), (one.accepted if name in _OF_SALES else one.leads)
-
-
 def error_trends(part: Part, reviewed: Reviewed) -> Iterable[Row]:
     now, before = reviewed.query(_ERRORS)
     total, total_before = sum(row[3] for row in now), sum(row[3] for row in before)
     yield count(reviewed, part, "errors that occurred", total, total_before, "errors", "down")
-    counts, usual = reviewed.now, reviewed.before
-    yield share(part, "runs with a failure", (counts.failed, counts.runs), (usual.failed, usual.runs), "runs", "down")
+    yield failing_runs(part, reviewed)
     yield failed_tries(part, reviewed)
     yield _errors_a_day(part, reviewed, now, before)
     by_sort, sort_before = (
@@ -190,15 +146,7 @@ def _errors_a_day(
 
 
 def performance_patterns(part: Part, reviewed: Reviewed) -> Iterable[Row]:
-    counts, usual = reviewed.now, reviewed.before
-    yield mean(
-        part,
-        "mean duration of a flow",
-        (counts.mean_ms, counts.timed),
-        (usual.mean_ms, usual.timed),
-        "flows ended",
-        "down",
-    )
+    yield mean_duration(part, reviewed)
     yield reviewed.daily(part, "mean duration of a flow", "ms", lambda one: one.mean_ms)
     now, before = reviewed.both("performance", sample=SAMPLE)
     flows = {(one.flow, one.version): one for one in before.of(FlowTime)}
@@ -256,15 +204,7 @@ def _slow_steps(part: Part, now: Any, before: Any) -> Iterable[Row]:
 def roi_of(part: Part, reviewed: Reviewed) -> Iterable[Row]:
     now, before = reviewed.both("roi", by="enhancement")
     calls, usual = ({one.enhancement: one for one in report.of(Calls)} for report in (now, before))
-    counts, was = reviewed.now, reviewed.before
-    yield share(
-        part,
-        "enhancements answered by a cache",
-        (counts.hits, counts.enhancements),
-        (was.hits, was.enhancements),
-        "enhancements",
-        "up",
-    )
+    yield cached(part, reviewed)
     spent, spent_before = (_spent(report.of(Return)) for report in (now, before))
     for currency in sorted(spent | spent_before):
         one, other = spent.get(currency, _NOTHING), spent_before.get(currency, _NOTHING)
@@ -327,23 +267,6 @@ def _returned(row: Return) -> str:
     return "no value told" if row.cost else "no cost"
 
 
-def cost_bars(part: Part, now: Any, before: Any) -> Iterable[Row]:
-    for currency in sorted({one.currency for one in now.of(Return)}):
-        costs = {one.enhancement: float(one.cost) for one in now.of(Return) if one.currency == currency and one.cost}
-        usual = {one.enhancement: float(one.cost) for one in before.of(Return) if one.currency == currency}
-        names = sorted(costs, key=lambda one: (-costs[one], one))[:MOST]
-        if names:
-            yield ReviewBars(
-                part,
-                f"cost by enhancement, {currency}",
-                "money",
-                currency,
-                tuple(names),
-                tuple(costs[one] for one in names),
-                tuple(usual.get(one, 0.0) for one in names),
-            )
-
-
 def capacity_planning(part: Part, reviewed: Reviewed) -> Iterable[Row]:
     found = reviewed.both("capacity")[0]
     now, before = reviewed.now, reviewed.before
@@ -392,12 +315,4 @@ def _largest(part: Part, name: str, now: int, before: int) -> Row:
     change = now / before - 1 if before else None
     return ReviewFigure(
         part, name, "", float(now), None, "", now, "flows", float(before), None, before, change, "", True, ""
-    )
-
-
-def failed_tries(part: Part, reviewed: Reviewed) -> ReviewFigure:
-    """Single tries of calls; most that fail are made good by the next."""
-    tries, before = (rows[0] for rows in reviewed.query(_TRIES))
-    return share(
-        part, "tries of calls that failed", (tries[0] or 0, tries[1]), (before[0] or 0, before[1]), "tries", "down"
     )
