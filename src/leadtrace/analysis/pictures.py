@@ -8,7 +8,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from leadtrace.query.printable import cut, plain
+from leadtrace.query.printable import cut, plain, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["bars", "board", "columns", "lines", "links"]
 
 _WIDTH: Final = 720
+_LABEL: Final = 46
+"""The letters of a label that there is room for beside bars."""
 
 
 def lines(
@@ -77,7 +79,8 @@ def bars(
     title: str, labels: Sequence[str], values: Sequence[float], before: Sequence[float], say: Callable[[float], str]
 ) -> str:
     """A bar for each name, with a thin one of the period before beneath."""
-    row, left, right = 34, 236, 96
+    shown = [cut(plain(label), _LABEL) for label in labels]
+    row, left, right = 34, max(236, 14 + 7 * max(map(width_of, shown), default=0)), 96
     height = row * len(labels) + 6
     highest = max([*values, *before, 0.0]) or 1.0
     across = _WIDTH - left - right
@@ -88,7 +91,7 @@ def bars(
         told = f"{label}: {say(value)}" + (f", before {say(was)}" if was is not None else "")
         parts.append(f"<g><title>{_text(told)}</title>")
         parts.append(
-            f'<text class="label" x="{left - 10}" y="{y + 14}" text-anchor="end">{_text(cut(plain(label), 32))}</text>'
+            f'<text class="label" x="{left - 10}" y="{y + 14}" text-anchor="end">{_text(shown[number])}</text>'
         )
         width = max(1.0, across * max(0.0, value) / highest)
         parts.append(f'<rect class="bar" x="{left}" y="{y}" width="{width:.1f}" height="17" rx="3"/>')
