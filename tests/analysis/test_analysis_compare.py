@@ -368,6 +368,12 @@ money
     )
 
 
+def test_a_misspelt_condition_is_told_with_the_nearest(path: str) -> None:
+    done = CliRunner().invoke(main, ["compare", "outcom=rejected", "outcome=delivered", "--from", path])
+    assert done.exit_code == 2
+    assert done.stderr.startswith("leadtrace: no condition 'outcom'; did you mean outcome? (conditions: outcome, flow,")
+
+
 def test_files_of_ids_and_conditions_may_stand_for_leads(path: str, tmp_path: Path) -> None:
     (tmp_path / "bad.txt").write_text("lead_B\n\nlead_unknown\n")
     code, out, _ = run(f"@{tmp_path / 'bad.txt'}", "outcome=delivered", "--from", path, "--json")

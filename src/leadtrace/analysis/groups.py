@@ -109,8 +109,9 @@ def group_of(relations: Relations, text: str, size: int) -> Group:
     if row is None:
         nearest = relations.source.nearest(text, relations.part.tenant)
         known = get_close_matches(name.strip(), list(CONDITIONS), n=1) if separator else []
-        hint = {"conditions": ", ".join(CONDITIONS)} if known else {"nearest": nearest} if nearest else {}
-        raise NotFoundError(f"no lead {text!r} in {relations.source.url}", **hint)
+        if known:
+            raise _no_condition(name.strip(), known[0])
+        raise NotFoundError(f"no lead {text!r} in {relations.source.url}", **({"nearest": nearest} if nearest else {}))
     return Group(text, Drawn((row,), 1), single=True)
 
 
@@ -118,6 +119,10 @@ def _known(relations: Relations, lead_id: str) -> LeadRow | None:
     tenant = relations.part.tenant
     found = relations.source.lead(lead_id, tenant)
     return LeadRow(lead_id, tenant or "", 0, 0) if found.spans or found.events else None
+
+
+def _no_condition(name: str, near: str) -> SettingsError:
+    return SettingsError(f"no condition {name!r}; did you mean {near}?", conditions=", ".join(CONDITIONS))
 
 
 def _conditions(text: str) -> list[tuple[str, str]]:
@@ -128,9 +133,7 @@ def _conditions(text: str) -> list[tuple[str, str]]:
         if separator and name.strip() in CONDITIONS:
             found.append((name.strip(), value.strip()))
         elif separator and (near := get_close_matches(name.strip(), list(CONDITIONS), n=1, cutoff=0.75)):
-            raise SettingsError(
-                f"no condition {name.strip()!r}; did you mean {near[0]}?", conditions=", ".join(CONDITIONS)
-            )
+            raise _no_condition(name.strip(), near[0])
         else:
             found[-1] = (found[-1][0], f"{found[-1][1]},{part}")
     return found

@@ -76,7 +76,7 @@ def _command(name: str) -> click.Command:
         _answer(name, from_, as_json, {"since_ns": since, "until_ns": until, "limit": limit or 0}, tenant, own, given)
 
     command = click.command(name, help=REPORTS[name][1])(window_options(reading_options(run)))
-    command.params += [_parameter(one) for one in own]
+    command.params = [*(_parameter(one) for one in own), *command.params]
     return command
 
 
