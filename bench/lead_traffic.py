@@ -13,9 +13,9 @@ from dataclasses import astuple
 from pathlib import Path
 
 import apsw
+import pyarrow
 
-from leadtrace.store.columns.files import ColumnFile, folder_of, write_runs
-from leadtrace.store.columns.runs import runs_beside
+from leadtrace.store.columns.files import ColumnFile, folder_of, write_file
 from leadtrace.store.columns.taking import EVENTS, SPANS, columns_of
 from leadtrace.store.columns.upkeep import Upkeep
 from leadtrace.store.embedded import EmbeddedStore
@@ -102,9 +102,7 @@ def multiply_columns(path: Path, target: Path, copies: int) -> None:
     folder.mkdir(exist_ok=True)
     store = EmbeddedStore.open(target, write=True)
     state = Upkeep(store).state()
-    duck = duckdb.connect(
-        config={"temp_directory": str(folder), "memory_limit": "4GB", "preserve_insertion_order": False}
-    )
+    duck = duckdb.connect(config={"temp_directory": str(folder), "memory_limit": "4GB"})
     made: list[ColumnFile] = []
     last = max(one.last for one in state.files)
     step = max(1, _PER_FILE // copies)
@@ -121,26 +119,14 @@ def multiply_columns(path: Path, target: Path, copies: int) -> None:
             }
             columns.append(changed.get(column, column))
         for first in range(1, last + 1, step):
-            file = folder / f"{name}-{first}.parquet"
-            if not file.exists():
-                half = file.with_suffix(".half")
-                duck.execute(
-                    f"""COPY (SELECT {", ".join(columns)} FROM read_parquet($paths), range(1, $copies + 1) numbers(k)
-                        WHERE arrival BETWEEN $first AND $last)
-                        TO '{half}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 125000)""",
-                    {"paths": paths, "copies": copies, "first": first, "last": first + step - 1},
-                )
-                half.rename(file)
-            if relation == EVENTS and not (beside_it := folder / runs_beside(file.name)).exists():
-                write_runs(file, beside_it)
-            ((rows, least, most),) = duck.execute(
-                f"SELECT count(*), min({time_column}), max({time_column}) FROM '{file}'"
-            ).fetchall()
             upper = min(first + step - 1, last) * copies
-            size = file.stat().st_size
-            made.append(
-                ColumnFile(file.name, relation, (first - 1) * copies + 1, upper, rows, size, least or 0, most or 0)
-            )
+            reader = duck.sql(
+                f"""SELECT {", ".join(columns)} FROM read_parquet($paths), range(1, $copies + 1) numbers(k)
+                    WHERE arrival BETWEEN $first AND $last ORDER BY arrival""",
+                params={"paths": paths, "copies": copies, "first": first, "last": first + step - 1},
+            ).to_arrow_reader(50_000)
+            tables = (pyarrow.Table.from_batches([batch]) for batch in reader)
+            made.append(write_file(folder, relation, (first - 1) * copies + 1, upper, tables, runs=True))
             print(f"\r{name}: {upper:,} of {last * copies:,}", end="", file=sys.stderr)
     print(file=sys.stderr)
     with store.writing() as connection, connection:
