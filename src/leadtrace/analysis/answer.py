@@ -34,7 +34,7 @@ def answer(source: Source, asked: Analysis[Any, Any], options: Options) -> Repor
 
 
 def _answer(source: Relational, asked: Analysis[Any, Any], options: Options) -> Report[Any]:
-    with source.relations(Slice(options.since_ns, options.until_ns, options.tenant)) as relations:
+    with source.relations(Slice(options.since_ns, options.until_ns, options.tenant), asked.few) as relations:
         found: Report[Any] = asked.run(relations, options)
         return replace(
             found,

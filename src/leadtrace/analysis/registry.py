@@ -92,6 +92,8 @@ class Analysis(Generic[O, R]):
     """The sorts of row; one, or several that each name their `section`."""
     traces_suffice: bool = True
     """Whether spans with their span events are enough for it: then it runs on what was fetched from Jaeger too."""
+    few: bool = False
+    """Whether it looks at a few records that an index finds, and not at a whole window."""
     hidden: tuple[str, ...] = ()
     """Fields of rows that the table leaves out, JSON and Python do not."""
     beneath: tuple[str, ...] = ()

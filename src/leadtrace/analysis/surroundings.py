@@ -154,5 +154,5 @@ def _hours(told: Iterable[_Told]) -> list[str]:
 
 
 SURROUNDINGS: Final = Analysis(
-    "surroundings", surroundings, SurroundingsOptions, (KindredErrors, FlowUsual), traces_suffice=False
+    "surroundings", surroundings, SurroundingsOptions, (KindredErrors, FlowUsual), traces_suffice=False, few=True
 )

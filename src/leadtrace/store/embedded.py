@@ -328,15 +328,15 @@ class EmbeddedStore:
         return next(iter(get_close_matches(lead_id, near, 1)), "")
 
     @contextlib.contextmanager
-    def relations(self, part: Slice) -> Iterator[Relations]:
+    def relations(self, part: Slice, few: bool = False) -> Iterator[Relations]:
         """The records as relations for SQL, of the state that the store is in now.
 
-        Over weeks they are read from the columnar copy, where there is one; the answers are the same.
+        They are read from the columnar copy, where there is one, unless `few` are looked for; the answers are the same.
         """
         if self._closed:
             raise SourceError(f"the store {self.path} has been closed")
         with plainly(self.path):
-            engine, notes = open_engine(self.path)
+            engine, notes = open_engine(self.path, few)
             try:
                 yield SqlRelations(engine, self, part, notes=notes)
             finally:

@@ -76,10 +76,12 @@ class SqlRelations:
         return SqlRelations(self._engine, self._source, part, self._incomplete, self._notes)
 
 
-def open_engine(path: Path) -> tuple[Engine, tuple[str, ...]]:
-    """An engine over the state that the store is in now, and what is to be said of its answers."""
+def open_engine(path: Path, few: bool = False) -> tuple[Engine, tuple[str, ...]]:
+    """An engine over the state that the store is in now, and what is to be said of its answers; rows where `few` are looked for."""
     connection = connect_reader(path)
     try:
+        if few:
+            return RowEngine(connection), ()
         connection.execute("BEGIN")
         state = registered(connection)
         why = _no_columns(path, state)

@@ -92,7 +92,9 @@ class ColumnsReplacedError(SourceError):
 class Relational(Protocol):
     """A source that hands out its records as relations."""
 
-    def relations(self, part: Slice) -> AbstractContextManager[Relations]: ...
+    def relations(self, part: Slice, few: bool = False) -> AbstractContextManager[Relations]:
+        """`few`: the questions find a few records by an index, which an engine made for reading all answers later."""
+        ...
 
 
 @runtime_checkable
