@@ -137,7 +137,7 @@ class JaegerStore:
         return found
 
     @contextlib.contextmanager
-    def relations(self, part: Slice, few: bool = False) -> Iterator[Relations]:
+    def relations(self, part: Slice, few: bool = False) -> Iterator[Relations]:  # noqa: ARG002 - either way all traces are fetched
         """The traces of a window, fetched and laid out as relations. Raises SourceError where Jaeger cannot be asked."""
         from leadtrace.store.relations.fetched import fetched_relations
 
