@@ -126,7 +126,7 @@ def multiply_columns(path: Path, target: Path, copies: int) -> None:
                 params={"paths": paths, "copies": copies, "first": first, "last": first + step - 1},
             ).to_arrow_reader(50_000)
             tables = (pyarrow.Table.from_batches([batch]) for batch in reader)
-            made.append(write_file(folder, relation, (first - 1) * copies + 1, upper, tables, runs=True))
+            made.append(write_file(folder, relation, (first - 1) * copies + 1, upper, tables, for_reports=True))
             print(f"\r{name}: {upper:,} of {last * copies:,}", end="", file=sys.stderr)
     print(file=sys.stderr)
     with store.writing() as connection, connection:

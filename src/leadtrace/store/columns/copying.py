@@ -75,7 +75,7 @@ def copy_new(path: Path, per_file: int = PER_FILE) -> Iterator[Made]:
                     return
                 relation, first, last = gap
                 tables = Taker(connection).between(relation, first, last)
-                file = write_file(folder_of(path), relation, first, last, tables, runs=True)
+                file = write_file(folder_of(path), relation, first, last, tables, for_reports=True)
                 made = Made(file, state.seen, state.erasures)
             finally:
                 connection.close()
@@ -107,7 +107,9 @@ def remake(path: Path, every_changed: bool = False) -> Iterator[Made]:
                 if not group:
                     return
                 tables = _remade(connection, folder_of(path), group, state)
-                file = write_file(folder_of(path), group[0].relation, group[0].first, group[-1].last, tables, runs=True)
+                file = write_file(
+                    folder_of(path), group[0].relation, group[0].first, group[-1].last, tables, for_reports=True
+                )
                 made = Made(file, state.seen, state.erasures, tuple(one.file for one in group))
             finally:
                 connection.close()

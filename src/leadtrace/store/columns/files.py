@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
+import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +15,7 @@ from leadtrace.errors import SourceError
 from leadtrace.store.columns.runs import runs_beside, runs_of_file
 from leadtrace.store.columns.taking import EVENTS, columns_of
 from leadtrace.store.file import beside
+from leadtrace.store.relations.on_rows import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -36,10 +39,12 @@ _SUFFIX: Final = ".parquet"
 _UNIQUE: Final = ("trace_id", "span_id", "parent_span_id", "attributes", "rest")
 """Columns in which no value comes twice: a dictionary of them would only take room."""
 
-_TOGETHER: Final = 250_000
-"""Rows that are sorted by name together: more would take more memory."""
-_GROUP: Final = 31_250
-"""Rows in one group, which a reader skips as a whole where it holds none of the names asked for."""
+_GROUP: Final = 125_000
+"""Rows in one group as they come."""
+_SORTED_GROUP: Final = 30_720
+"""Rows in one group by name, which a reader skips as a whole where it holds none of the names asked for."""
+_MEMORY: Final = "512MB"
+"""What sorting may take; the rest goes to a temporary folder."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -70,11 +75,11 @@ def missing() -> str:
 
 
 def write_file(
-    folder: Path, relation: int, first: int, last: int, tables: Iterable[pyarrow.Table], runs: bool = False
+    folder: Path, relation: int, first: int, last: int, tables: Iterable[pyarrow.Table], for_reports: bool = False
 ) -> ColumnFile:
     """Write the rows of those arrivals; on the disk, under its name, when this returns. Raises SourceError where it cannot.
 
-    With `runs` what `lead_runs` says of a file of events is there beside it before it is.
+    For reports its rows lie by name, and what `lead_runs` says of a file of events is there beside it before it is.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -94,15 +99,22 @@ def write_file(
                 file, schema, compression="zstd", compression_level=1, use_dictionary=dictionary, write_statistics=True
             ) as writer,
         ):
-            for table in _together(tables):
+            waiting: list[pyarrow.Table] = []
+            for table in tables:
                 rows += len(table)
                 bounds = pc.min_max(table[time])
                 least, most = min(least, bounds["min"].as_py()), max(most, bounds["max"].as_py())
-                by_name = table.sort_by([("name", "ascending"), (time, "ascending"), ("arrival", "ascending")])
-                writer.write_table(by_name, row_group_size=_GROUP)
+                waiting.append(table.cast(schema))  # from a file, its columns may be said to have no NULL
+                if sum(map(len, waiting)) >= _GROUP:
+                    writer.write_table(pa.concat_tables(waiting), row_group_size=_GROUP * 2)
+                    waiting = []
+            if waiting:
+                writer.write_table(pa.concat_tables(waiting), row_group_size=_GROUP * 2)
+        if for_reports and rows:
+            _sort_by_name(half, time)
         with half.open("rb") as written:
             os.fsync(written.fileno())
-        if runs and rows and (beside_it := runs_beside(name)):
+        if for_reports and rows and (beside_it := runs_beside(name)):
             write_runs(half, folder / beside_it)
         half.rename(folder / name)
         _sync_folder(folder)
@@ -118,17 +130,32 @@ def write_file(
     )
 
 
-def _together(tables: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
-    import pyarrow as pa
+def _sort_by_name(half: Path, time: str) -> None:
+    """Put the rows of a file into another order, without having all of them in memory."""
+    import duckdb
 
-    waiting: list[pyarrow.Table] = []
-    for table in tables:
-        waiting.append(table)
-        if sum(map(len, waiting)) >= _TOGETHER:
-            yield pa.concat_tables(waiting)
-            waiting = []
-    if waiting:
-        yield pa.concat_tables(waiting)
+    by_name = half.with_name(half.name + ".half")
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "threads": 1,
+        "memory_limit": _MEMORY,
+        "autoinstall_known_extensions": False,
+    }
+    try:
+        open(by_name, "xb", opener=_private).close()
+        with (
+            tempfile.TemporaryDirectory(prefix="leadtrace-") as spill,
+            duckdb.connect(":memory:", config={**config, "temp_directory": spill}) as duck,
+        ):
+            duck.execute(
+                f"""COPY (SELECT * FROM read_parquet({quoted(str(half))}) ORDER BY name, {time}, arrival)
+                TO {quoted(str(by_name))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1,
+                  ROW_GROUP_SIZE {_SORTED_GROUP}, USE_TMP_FILE false)"""  # noqa: S608 - names of ours
+            )
+        by_name.rename(half)
+    except duckdb.IOException as cause:
+        raise OSError(errno.EIO, str(cause).splitlines()[0]) from cause
+    finally:
+        by_name.unlink(missing_ok=True)
 
 
 def write_runs(events: Path, target: Path) -> None:
@@ -139,7 +166,7 @@ def write_runs(events: Path, target: Path) -> None:
     half = target.with_name(target.name + ".half")
     try:
         with open(half, "xb", opener=_private) as file:
-            pq.write_table(found, file, compression="zstd", compression_level=1, row_group_size=_GROUP)
+            pq.write_table(found, file, compression="zstd", compression_level=1, row_group_size=_SORTED_GROUP)
             file.flush()
             os.fsync(file.fileno())
         half.rename(target)
