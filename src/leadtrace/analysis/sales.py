@@ -46,6 +46,11 @@ UNION ALL
 SELECT {_ANSWER}
 FROM all_events e
 WHERE e.name IN ({_NAMES}) AND e.time_ns >= $until AND e.time_ns < $as_of AND {_KEY} IN (SELECT delivery FROM given)""",  # noqa: S608 - as above
+    "before": f"""
+SELECT tenant, lead_id, run_id, delivery_id
+FROM all_events
+WHERE name IN ({_NAMES}) AND time_ns < $since AND delivery_id <> ''
+  AND delivery_id IN (SELECT delivery_id FROM given WHERE delivery_id <> '')""",  # noqa: S608 - as above
     "sales": f"""
 WITH homes AS (
   SELECT run_id, tenant, lead_id FROM lead_runs WHERE run_id IN (SELECT run_id FROM answers WHERE lead_id = '')
@@ -66,12 +71,12 @@ answered AS (
   HAVING min(time_ns) < $until
 ),
 earlier AS (
-  SELECT DISTINCT e.tenant AS tenant, CASE WHEN e.lead_id <> '' THEN e.lead_id ELSE coalesce(r.lead_id, '') END AS lead_id,
-    'id ' || e.delivery_id AS delivery
-  FROM all_events e
-  LEFT JOIN lead_runs r ON r.run_id = e.run_id AND r.tenant = e.tenant AND e.lead_id = ''
-  WHERE e.name IN ({_NAMES}) AND e.time_ns < $since AND e.delivery_id <> ''
-    AND e.delivery_id IN (SELECT delivery_id FROM given WHERE delivery_id <> '')
+  SELECT DISTINCT b.tenant AS tenant, CASE WHEN b.lead_id <> '' THEN b.lead_id ELSE coalesce(r.lead_id, '') END AS lead_id,
+    'id ' || b.delivery_id AS delivery
+  FROM before b
+  LEFT JOIN (
+    SELECT run_id, tenant, lead_id FROM lead_runs WHERE run_id IN (SELECT run_id FROM before WHERE lead_id = '')
+  ) r ON r.run_id = b.run_id AND r.tenant = b.tenant AND b.lead_id = ''
 )
 SELECT a.tenant AS tenant, a.lead_id AS lead_id, a.delivery AS delivery, a.delivery_id AS delivery_id, a.buyer AS buyer,
   a.run_id AS run_id, rtrim(substr(a.standing, 21, 12)) AS answer, a.first_ns AS first_ns, a.time_ns AS answered_ns,

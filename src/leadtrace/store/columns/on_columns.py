@@ -234,7 +234,7 @@ class ColumnEngine:
         return [(name, kind) for name, kind in columns_of(relation) if name not in _FACTS or name in facts]
 
 
-_OFTEN: Final = 3
+_OFTEN: Final = 5
 """So many times in one query, and runs are laid out in a table first: files are slow to read again."""
 _DUCK: Final = {"string": "VARCHAR", "int64": "BIGINT", "double": "DOUBLE"}
 _UNITS: Final = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
