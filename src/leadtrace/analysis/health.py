@@ -221,7 +221,7 @@ def health_report(relations: Relations, options: HealthOptions) -> Report[Row]:
     back = options.baseline_hours * HOUR
     since = options.since_ns
     wide = relations.within(since - since % HOUR - back, options.until_ns) if since else relations
-    hours = read_hours(wide, options.flow)
+    hours = read_hours(wide, options.flow, max(since - since % HOUR - _WARM - HOUR, 0))
     running = options.now_ns - options.now_ns % HOUR if options.now_ns else -1
     known = hours.hours()
     standing, rows, changes, episodes = Standing(), [], [], list[_Episode]()

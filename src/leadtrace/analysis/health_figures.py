@@ -194,13 +194,18 @@ class Hours:
         )
 
 
-def read_hours(relations: Relations, flow: str = "") -> Hours:
-    """Count what the relations hold, by hour; with a flow's name only what its runs did."""
+def read_hours(relations: Relations, flow: str = "", judged_ns: int = 0) -> Hours:
+    """Count what the relations hold, by hour; with a flow's name only what its runs did.
+
+    Cascades, which ask after every lead, only of the hours that begin at `judged_ns` or later.
+    """
     found = Hours()
     of_flow, parameters = (_OF_FLOW, {"flow": flow}) if flow else ("", {})
+    part = relations.part
+    judged = relations.within(max(judged_ns, part.since_ns), part.until_ns)
 
-    def rows(text: str) -> list[Row]:
-        return relations.query(text.replace("{of_flow}", of_flow), parameters)
+    def rows(text: str, among: Relations = relations) -> list[Row]:
+        return among.query(text.replace("{of_flow}", of_flow), parameters)
 
     for piece, *ran, started, runs, failed, sold, timed, took in rows(_RUNS):
         found.ran[piece][Ran(*(one or "" for one in ran))] = Counts(
@@ -220,7 +225,7 @@ def read_hours(relations: Relations, flow: str = "") -> Hours:
         found.revenue[piece][currency] = int(micro)
     for piece, circuit, opened in rows(_CIRCUITS):
         found.circuits[piece][circuit] = opened
-    _read_cascades(found, rows(_FAILED), rows(_LEADS))
+    _read_cascades(found, rows(_FAILED, judged), rows(_LEADS, judged))
     return found
 
 

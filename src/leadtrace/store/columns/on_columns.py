@@ -67,8 +67,12 @@ class ColumnEngine:
         self._part: Slice | None = None
         self._facts: dict[int, frozenset[str]] = {}
         """Which columns of the attributes the rest has, by relation."""
+        self._parts = ""
+        """SQL of all parts of runs, once it was needed."""
         self._runs = ""
-        """SQL of all runs, once it was needed."""
+        """SQL of all runs, with the columns that were needed."""
+        self._joined: frozenset[str] = frozenset()
+        """Those columns."""
         self._run_columns: frozenset[str] = frozenset()
         """Which of their columns lie in a table."""
         self._runs_in = ""
@@ -158,17 +162,26 @@ class ColumnEngine:
 
     def _lay_out_runs(self, columns: frozenset[str], times: int) -> bool:
         """Whether runs lie elsewhere than before: in the files, or for a query that goes through them often in a table."""
-        self._runs = self._runs or self._find_runs()
+        self._parts = self._parts or self._find_parts()
+        if not columns <= self._joined:
+            self._joined |= columns
+            again = f"SELECT * FROM ({self._parts}) WHERE key IN (SELECT key FROM met_again)"  # noqa: S608 - as above
+            self._duck.execute(
+                f"CREATE OR REPLACE TEMP TABLE joined_runs AS {joined(again, self._listed(self._joined))}"
+            )
+            listed = ", ".join(self._listed(self._joined))
+            once = f"SELECT {listed} FROM ({self._parts}) WHERE key NOT IN (SELECT key FROM met_again)"  # noqa: S608 - as above
+            self._runs = f"{once} UNION ALL SELECT {listed} FROM joined_runs"  # noqa: S608 - as above
         if times >= _OFTEN and not columns <= self._run_columns:
             self._run_columns |= columns
-            listed = ", ".join(one for one in RUN_COLUMNS if one in self._run_columns)
+            listed = ", ".join(self._listed(self._run_columns))
             self._duck.execute(f"CREATE OR REPLACE TEMP TABLE all_runs AS SELECT {listed} FROM ({self._runs})")  # noqa: S608 - as above
             self._runs_in = ""
         before, self._runs_in = self._runs_in, "all_runs" if columns <= self._run_columns else f"({self._runs})"
         return before != self._runs_in
 
-    def _find_runs(self) -> str:
-        """Tables of the runs that no file has ready, and of those with parts in several; gives the SQL of all runs."""
+    def _find_parts(self) -> str:
+        """Tables of the runs that no file has ready, and of which have parts in several; gives the SQL of all parts."""
         ready, others = [], []
         for one in self._state.of(EVENTS):
             path = folder_of(self._path) / runs_beside(one.file)
@@ -181,11 +194,10 @@ class ColumnEngine:
         self._duck.execute(
             f"CREATE TEMP TABLE met_again AS SELECT key FROM ({parts}) GROUP BY key HAVING count(*) > 1"  # noqa: S608 - as above
         )
-        again = joined(f"SELECT * FROM ({parts}) WHERE key IN (SELECT key FROM met_again)")  # noqa: S608 - as above
-        self._duck.execute(f"CREATE TEMP TABLE joined_runs AS {again}")
-        columns = ", ".join(RUN_COLUMNS)
-        once = f"SELECT {columns} FROM ({parts}) WHERE key NOT IN (SELECT key FROM met_again)"  # noqa: S608 - as above
-        return f"{once} UNION ALL SELECT {columns} FROM joined_runs"  # noqa: S608 - as above
+        return parts
+
+    def _listed(self, columns: frozenset[str]) -> list[str]:
+        return [one for one in RUN_COLUMNS if one in columns]
 
     def _insert(self, name: str, table: pyarrow.Table) -> None:
         self._duck.register("incoming", table)

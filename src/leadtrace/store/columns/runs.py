@@ -51,10 +51,10 @@ def parts_of(events: str) -> str:
 FROM (WITH all_events AS ({events}) {read_view("lead_runs")})"""  # noqa: S608 - texts of ours
 
 
-def joined(parts: str) -> str:
-    """SQL that puts parts of the same runs together."""
-    columns = ", ".join(f"{_JOINED[one]} AS {one}" if one in _JOINED else one for one in RUN_COLUMNS)
-    return f"SELECT {columns} FROM ({parts}) GROUP BY run_id, tenant"  # noqa: S608 - texts of ours
+def joined(parts: str, columns: Iterable[str] = RUN_COLUMNS) -> str:
+    """SQL that puts parts of the same runs together, with these columns of them."""
+    listed = ", ".join(f"{_JOINED[one]} AS {one}" if one in _JOINED else one for one in columns)
+    return f"SELECT {listed} FROM ({parts}) GROUP BY run_id, tenant"  # noqa: S608 - texts of ours
 
 
 def runs_of_file(path: Path) -> pyarrow.Table:
