@@ -98,7 +98,7 @@ def review(relations: Relations, options: ReviewOptions) -> Report[Row]:
         )
         return found
 
-    hours = read_hours(relations.within(period.before_ns, period.until_ns))
+    hours = read_hours(relations.within(period.before_ns, period.until_ns), judged_ns=period.until_ns)  # no cascades
     set_ones = thresholds(options.health)
     health = ask("health", period.since_ns, period.until_ns, **set_ones)
     limits = checked("health", HealthOptions, set_ones).limits()

@@ -18,7 +18,7 @@ from leadtrace.store.columns.taking import EVENTS, SPANS, Taker, columns_of
 from leadtrace.store.relations.facts import FACTS
 from leadtrace.store.relations.interface import ColumnsReplacedError
 from leadtrace.store.relations.named import named
-from leadtrace.store.relations.on_rows import quoted, used_parameters
+from leadtrace.store.relations.on_rows import LaidOut, quoted, used_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,6 +67,7 @@ class ColumnEngine:
         self._part: Slice | None = None
         self._facts: dict[int, frozenset[str]] = {}
         """Which columns of the attributes the rest has, by relation."""
+        self._laid = LaidOut()
         self._parts = ""
         """SQL of all parts of runs, once it was needed."""
         self._runs = ""
@@ -91,13 +92,9 @@ class ColumnEngine:
         used = used_parameters(sql, parameters)
         try:
             self._prepare(part, "\n".join((*tables.values(), sql)))
-            try:
-                for name, text in tables.items():
-                    self._duck.execute(f"CREATE TEMP TABLE {name} AS\n{text}", used_parameters(text, parameters))
-                found: list[Row] = self._duck.execute(sql, used).fetchall()
-            finally:
-                for name in tables:
-                    self._duck.execute(f"DROP TABLE IF EXISTS {name}")
+            for name, table in self._laid.lay_out(part, parameters, tables, self._make_table):
+                self._view(name, f"SELECT * FROM {table}")  # noqa: S608 - names of ours
+            found: list[Row] = self._duck.execute(sql, used).fetchall()
         except duckdb.IOException as cause:
             raise ColumnsReplacedError(
                 f"the columns of {self._path} were replaced while they were read", do="ask again"
@@ -228,6 +225,9 @@ class ColumnEngine:
             self._view("lead_runs", f"SELECT * FROM {self._runs_in}{among}")  # noqa: S608 - as above
         if len(self._facts) == len(_NAMES):
             self._view("lead_shared", _SHARED)
+
+    def _make_table(self, table: str, text: str, used: Parameters) -> None:
+        self._duck.execute(f"CREATE TEMP TABLE {table} AS\n{text}", used)
 
     def _view(self, name: str, sql: str) -> None:
         self._duck.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {sql}")

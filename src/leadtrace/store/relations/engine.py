@@ -23,6 +23,8 @@ __all__ = ["Engine", "SqlRelations", "open_engine"]
 
 _MANY: Final = 1_000_000
 """Records from which reports over rows take long enough to say so."""
+_MANY_ROWS: Final = 50_000
+"""An answer of more is not kept."""
 
 
 class Engine(Protocol):
@@ -51,6 +53,8 @@ class SqlRelations:
         self._part = part
         self._incomplete = incomplete
         self._notes = notes
+        self._answered: dict[object, list[Row]] = {}
+        """What was asked already: the state is one, and a review's reports ask some things twice."""
 
     @property
     def part(self) -> Slice:
@@ -69,11 +73,19 @@ class SqlRelations:
         return self._notes
 
     def query(self, sql: str, parameters: Parameters | None = None, tables: Tables = MappingProxyType({})) -> list[Row]:
-        return self._engine.run(self._part, sql, parameters, tables)
+        asked = (self._part, sql, tuple(sorted((parameters or {}).items())), tuple(tables.items()))
+        if asked not in self._answered:
+            found = self._engine.run(self._part, sql, parameters, tables)
+            if len(found) > _MANY_ROWS:
+                return found
+            self._answered[asked] = found
+        return list(self._answered[asked])
 
     def within(self, since_ns: int = 0, until_ns: int = 0) -> SqlRelations:
         part = Slice(since_ns, until_ns, self._part.tenant)
-        return SqlRelations(self._engine, self._source, part, self._incomplete, self._notes)
+        other = SqlRelations(self._engine, self._source, part, self._incomplete, self._notes)
+        other._answered = self._answered
+        return other
 
 
 def open_engine(path: Path, few: bool = False) -> tuple[Engine, tuple[str, ...]]:

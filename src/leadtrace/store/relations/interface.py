@@ -75,8 +75,8 @@ class Relations(Protocol):
         """The rows of one SELECT. Parameters stand in it as `$name`. Every text column of the relations is '' where absent,
         every number NULL; order what you want ordered by columns that are not NULL, because engines differ there.
 
-        `tables` are SELECTs by name that it builds on: each may name those before it, is worked out once however often it
-        is named, and is gone afterwards."""
+        `tables` are SELECTs by name that it builds on: each may name those before it, and is worked out once
+        however often it is named: also where the next query builds on the same."""
         ...
 
     def within(self, since_ns: int = 0, until_ns: int = 0) -> Relations:

@@ -16,11 +16,13 @@ from leadtrace.store.relations.facts import FACTS, LARGEST_AMOUNT, Fact
 from leadtrace.store.relations.named import named, read_view
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     import apsw
 
     from leadtrace.store.relations.interface import Parameters, Row, Slice, Tables
 
-__all__ = ["RowEngine", "quoted", "used_parameters"]
+__all__ = ["LaidOut", "RowEngine", "quoted", "used_parameters"]
 
 _PARAMETER: Final = re.compile(r"\$([a-z_][a-z0-9_]*)")
 _TEXT: Final = re.compile(r"\{text ([a-z0-9_.]+)\}")
@@ -39,6 +41,28 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+class LaidOut:
+    """The tables that lie in an engine, and what of: reports that build on the same ones lay them out once."""
+
+    def __init__(self) -> None:
+        self._there: dict[object, str] = {}
+
+    def lay_out(
+        self, part: Slice, parameters: Parameters | None, tables: Tables, make: Callable[[str, str, Parameters], object]
+    ) -> Iterator[tuple[str, str]]:
+        """Each name, and the table that it stands for now; `make` makes one of a text and the parameters that this names."""
+        before: object = part
+        for name, text in tables.items():
+            used = used_parameters(text, parameters)
+            # What one before it says may be in it: where that is another, this is.
+            before = (before, name, text, tuple(sorted(used.items())))
+            if before not in self._there:
+                table = f"laid_out_{len(self._there)}"
+                make(table, text, used)
+                self._there[before] = table
+            yield name, self._there[before]
+
+
 class RowEngine:
     """One connection whose transaction is the state that all answers are of; `close` ends it."""
 
@@ -47,6 +71,7 @@ class RowEngine:
         self._part: Slice | None = None
         self._made: set[str] = set()
         self._facts: frozenset[str] = frozenset()
+        self._laid = LaidOut()
         connection.create_aggregate_function("nearest_rank", _NearestRank, 2)
         connection.execute("BEGIN")
         connection.execute(
@@ -65,17 +90,16 @@ class RowEngine:
             self._part = part
             self._facts |= facts
         self._make_views(part, found.relations)
-        try:
-            for name, text in tables.items():
-                used = used_parameters(text, parameters)
-                self._connection.execute(f"CREATE TEMP TABLE {name} AS\n{text}", used)
-            return self._connection.execute(sql, used_parameters(sql, parameters)).fetchall()
-        finally:
-            for name in tables:
-                self._connection.execute(f"DROP TABLE IF EXISTS temp.{name}")
+        for name, table in self._laid.lay_out(part, parameters, tables, self._make_table):
+            self._connection.execute(f"DROP VIEW IF EXISTS temp.{name}")
+            self._connection.execute(f"CREATE TEMP VIEW {name} AS SELECT * FROM temp.{table}")  # noqa: S608 - names of ours
+        return self._connection.execute(sql, used_parameters(sql, parameters)).fetchall()
 
     def close(self) -> None:
         self._connection.close()
+
+    def _make_table(self, table: str, text: str, used: Parameters) -> None:
+        self._connection.execute(f"CREATE TEMP TABLE {table} AS\n{text}", used)
 
     def _make_views(self, part: Slice, relations: frozenset[str]) -> None:
         """Those that the text names, and what they stand on, with the columns that it names: reading in a hundred others

@@ -1,0 +1,74 @@
+"""What queries build on beside the relations: tables that are laid out once, and the aggregate that every engine has."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "analysis"))
+
+from traffic import generate
+
+from leadtrace.store.columns.upkeep import Upkeep
+from leadtrace.store.embedded import EmbeddedStore
+from leadtrace.store.relations.interface import Slice
+
+TABLES = {
+    "told": "SELECT name, lead_id, time_ns FROM lead_events WHERE name >= $from",
+    "counted": "SELECT name, count(*) AS number FROM told GROUP BY name",
+}
+COUNTED = "SELECT name, number FROM counted ORDER BY name"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
+    made = EmbeddedStore.open(tmp_path_factory.mktemp("tables") / "store.db", write=True)
+    generate(seed=5, leads=20).write(made)
+    Upkeep(made).copy()
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_a_table_is_of_the_window_and_the_parameters_that_are_asked_with(store: EmbeddedStore, rows: bool) -> None:
+    with store.relations(Slice(), rows) as relations:
+        ((first, last),) = relations.query("SELECT min(time_ns), max(time_ns) FROM lead_events")
+        middle = (first + last) // 2
+        asked = [relations, relations.within(first, middle), relations.within(middle), relations]
+        every, before, after, again = (dict(one.query(COUNTED, {"from": ""}, TABLES)) for one in asked)
+        late = [dict(one.query(COUNTED, {"from": "flow."}, TABLES)) for one in asked]
+    assert again == every
+    assert every == {name: before.get(name, 0) + after.get(name, 0) for name in every}
+    assert before != after
+    for all_names, some in zip((every, before, after, again), late, strict=True):
+        assert some == {name: number for name, number in all_names.items() if name >= "flow."} != all_names
+
+
+def test_both_engines_say_the_same_over_tables_and_by_rank(store: EmbeddedStore) -> None:
+    ranks = ", ".join(f"nearest_rank(time_ns, {percent})" for percent in (0, 1, 5, 50, 95, 99, 100))
+    questions = [
+        (COUNTED, TABLES),
+        (
+            f"SELECT name, {ranks}, nearest_rank(CASE WHEN name = '' THEN 1 END, 50) FROM told GROUP BY name ORDER BY name",
+            TABLES,
+        ),
+        ("SELECT word, nearest_rank(duration_ms, 95) FROM lead_events GROUP BY word ORDER BY word", {}),
+    ]
+    answers = []
+    for rows in (False, True):
+        with store.relations(Slice(), rows) as relations:
+            answers.append([relations.query(sql, {"from": ""}, tables) for sql, tables in questions])
+    assert answers[0] == answers[1]
+    assert len(answers[0][1]) > 10
+
+
+def test_a_rank_is_the_smallest_value_that_so_many_percent_do_not_exceed(store: EmbeddedStore) -> None:
+    values = [7, 1, 5, 3, 9, 2, 8, 4, 6, 10] * 2  # 20: at 95 % the nineteenth
+    told = " UNION ALL ".join(f"SELECT {one} AS one" for one in values)
+    for rows in (False, True):
+        with store.relations(Slice(), rows) as relations:
+            sql = f"SELECT nearest_rank(one, 50), nearest_rank(one, 95), nearest_rank(one, 96) FROM ({told}) told"
+            assert relations.query(sql) == [(5, 10, 10)]
