@@ -48,20 +48,24 @@ ORDER BY 1, 2, currency"""  # noqa: S608 - of constants alone
 
 _UNFINISHED: Final = """
 WITH open AS (
-  SELECT tenant, trace_id, span_id, max(enhancement_name) AS enhancement_name, max(enhancement_service) AS enhancement_service
+  SELECT tenant, trace_id, span_id
   FROM lead_events
   WHERE name IN ('enhancement.started', 'enhancement.success', 'enhancement.failed', 'enhancement.cancelled') AND span_id <> ''
   GROUP BY tenant, trace_id, span_id
   HAVING min(CASE WHEN name = 'enhancement.started' THEN 1 ELSE 0 END) = 1
+),
+unfinished AS (
+  SELECT max(s.enhancement_name) AS enhancement_name, max(s.enhancement_service) AS enhancement_service
+  FROM lead_events s
+  JOIN open o ON o.span_id = s.span_id AND o.trace_id = s.trace_id AND o.tenant = s.tenant
+  WHERE s.name = 'enhancement.started' AND NOT EXISTS (
+    SELECT 1 FROM all_events e
+    WHERE e.name IN ('enhancement.success', 'enhancement.failed', 'enhancement.cancelled') AND e.time_ns >= $until
+      AND e.span_id = s.span_id AND e.trace_id = s.trace_id AND e.tenant = s.tenant
+  )
+  GROUP BY s.tenant, s.trace_id, s.span_id
 )
-SELECT {named}, count(*)
-FROM open o
-WHERE {chosen} AND NOT EXISTS (
-  SELECT 1 FROM all_events e
-  WHERE e.name IN ('enhancement.success', 'enhancement.failed', 'enhancement.cancelled') AND e.time_ns >= $until
-    AND e.span_id = o.span_id AND e.trace_id = o.trace_id AND e.tenant = o.tenant
-)
-GROUP BY 1"""
+SELECT {named}, count(*) FROM unfinished WHERE {chosen} GROUP BY 1"""
 
 # Leads that were offered to a buyer (the others could not be sold, whatever was known of them), by the stratum of their first
 # passage in the window, and by what they came to in each currency: once all of them
@@ -80,18 +84,22 @@ SELECT tenant, lead_id, flow_name, source, campaign FROM (
 WHERE place = 1"""
 _HELPED: Final = """
 WITH succeeded AS (
-  SELECT DISTINCT tenant, lead_id, CASE WHEN lead_id = '' THEN run_id ELSE '' END AS run_id, {named} AS named
+  SELECT DISTINCT tenant, lead_id, {named} AS named
   FROM lead_events
-  WHERE name = 'enhancement.success' AND {chosen}
+  WHERE name = 'enhancement.success' AND lead_id <> '' AND {chosen}
 )
 SELECT tenant, lead_id, '' AS named FROM leads
 UNION ALL
-SELECT tenant, lead_id, named FROM succeeded WHERE lead_id <> ''
+SELECT tenant, lead_id, named FROM succeeded
 UNION ALL
 SELECT tenant, lead_id, named FROM (
   SELECT s.tenant AS tenant, r.lead_id AS lead_id, s.named AS named
-  FROM succeeded s JOIN lead_runs r ON r.run_id = s.run_id AND r.tenant = s.tenant
-  WHERE s.lead_id = '' AND r.lead_id <> ''
+  FROM (
+    SELECT DISTINCT tenant, run_id, {named} AS named
+    FROM lead_events WHERE name = 'enhancement.success' AND lead_id = '' AND run_id <> '' AND {chosen}
+  ) s
+  JOIN lead_runs r ON r.run_id = s.run_id AND r.tenant = s.tenant
+  WHERE r.lead_id <> ''
   EXCEPT
   SELECT tenant, lead_id, named FROM succeeded
 ) by_run"""
