@@ -11,7 +11,7 @@ import pyarrow
 
 from leadtrace.store.columns.on_columns import NEAREST_RANK
 from leadtrace.store.relations.facts import FACTS
-from leadtrace.store.relations.on_rows import used_parameters
+from leadtrace.store.relations.laid_out import used_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

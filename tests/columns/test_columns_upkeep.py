@@ -14,7 +14,7 @@ from leadtrace.analysis.registry import analysis
 from leadtrace.errors import SourceError
 from leadtrace.otlp.records import EventRecord, SpanRecord
 from leadtrace.store import file
-from leadtrace.store.columns import copying
+from leadtrace.store.columns import copying, files
 from leadtrace.store.columns.copying import copy_new, made_from_json, remake
 from leadtrace.store.columns.files import folder_of, making
 from leadtrace.store.columns.on_columns import ColumnEngine
@@ -117,6 +117,20 @@ def test_small_files_are_put_together(store: EmbeddedStore, upkeep: Upkeep) -> N
     assert [(one.first, one.last, one.rows) for one in files] == [(1, copying._TOGETHER, copying._TOGETHER)]
     assert on_disk(store) == registered_names(upkeep)
     assert events_of(store) == (copying._TOGETHER, "ColumnEngine")
+
+
+def test_rows_that_are_too_large_to_be_sorted_stay_as_they_came_and_answer_all_the_same(
+    store: EmbeddedStore, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_MEMORY", "1MB")
+    store.append([], [an_event(number) for number in range(5_000)])
+    with monkeypatch.context() as told:
+        said: list[str] = []
+        told.setattr(files._log, "info", lambda text, *given: said.append(text % given))
+        upkeep.copy()
+    assert any("stay in the order of arrival" in one for one in said)
+    assert on_disk(store) == registered_names(upkeep)
+    assert events_of(store) == (5_000, "ColumnEngine")
 
 
 def test_what_a_crash_left_is_removed_and_counts_for_nothing(store: EmbeddedStore, upkeep: Upkeep) -> None:

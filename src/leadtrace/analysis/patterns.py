@@ -59,10 +59,14 @@ _ENDS: Final = (
 )
 # In the order of time; what one process told at one moment, in the order in which it told it. Labels become short numbers, so
 # that whose events are alike are counted together: of many leads there are few sequences, and only these are looked through.
-_LABELS: Final = "SELECT DISTINCT {label} AS label FROM lead_events e WHERE {which} ORDER BY label"
+_NUMBERED: Final = """
+SELECT label, number, CAST(number AS VARCHAR) AS digits
+FROM (
+  SELECT label, row_number() OVER (ORDER BY label) - 1 AS number
+  FROM (SELECT DISTINCT {label} AS label FROM lead_events e WHERE {which}) labels
+) numbers"""
 _TOLD_ALIKE: Final = """
 WITH {ended},
-numbered (label, number, digits) AS (VALUES {numbered}),
 each_one AS (
   SELECT t.who AS who, string_agg(n.digits, ' ' ORDER BY t.time_ns, t.sequence, n.number) AS told,
     CASE WHEN min(t.boot) <> max(t.boot) THEN 1 ELSE 0 END AS several
@@ -187,18 +191,18 @@ def patterns(relations: Relations, options: PatternOptions) -> Report[Row]:
     marks = ", ".join(f"$bad_{number}" for number in range(len(bad)))
     mine = _MINE[options.per]
     ended = _ENDED.format(ends=mine.format(columns=_OUTCOME, relation="all_events", which=_ENDS))
-    names = [str(label) for (label,) in relations.query(_LABELS.format(label=_label(options.by), which=which))]
+    tables = {"numbered": _NUMBERED.format(label=_label(options.by), which=which)}
+    names = [str(label) for (label,) in relations.query("SELECT label FROM numbered ORDER BY number", tables=tables)]
     columns = f"""{_label(options.by)} AS label, e.time_ns AS time_ns, coalesce(e.boot, 0) AS boot,
     coalesce(e.sequence, 0) AS sequence"""
-    numbered = ", ".join(f"($label_{number}, {number}, '{number}')" for number in range(len(names)))
     alike = relations.query(
         _TOLD_ALIKE.format(
             ended=ended,
-            numbered=numbered or "('', 0, '')",
             mine=mine.format(columns=columns, relation="lead_events", which=which),
             bad=marks,
         ),
-        given | {f"label_{number}": name for number, name in enumerate(names)},
+        given,
+        tables,
     )
     grams = _grams(alike, names, options.length)
     number = sum(row[4] for row in alike)

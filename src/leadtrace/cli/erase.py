@@ -5,15 +5,16 @@ from __future__ import annotations
 import datetime
 import secrets
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from leadtrace.cli.erasing.options import lead_and_places
 from leadtrace.cli.options import echo_json, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from leadtrace.cli.erasing.elsewhere import Elsewhere
     from leadtrace.cli.erasing.places import Done
@@ -22,22 +23,8 @@ __all__ = ["erase"]
 
 
 @click.command("erase")
-@click.argument("lead_id")
 @click.option("--tenant", metavar="KEY", help="Only this tenant's lead of that id.  [default: any tenant's]")
-@click.option(
-    "--from",
-    "from_",
-    metavar="URL",
-    help="The store: a path that nobody writes now, or http://host:port of a running server.  "
-    "[default: LEADTRACE_FROM, then the default store]",
-)
-@click.option(
-    "--journal",
-    type=click.Path(path_type=Path),
-    help="The journal's folder, `off` for none.  [default: LEADTRACE_JOURNAL]",
-)
-@click.option("--yes", is_flag=True, help="Do not ask first.")
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+@lead_and_places
 @click.pass_context
 def erase(
     ctx: click.Context,

@@ -5,15 +5,16 @@ from __future__ import annotations
 import datetime
 import secrets
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from leadtrace.cli.erasing.options import lead_and_places
 from leadtrace.cli.options import echo_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from leadtrace.cli.erasing.places import Opened
 
@@ -21,22 +22,8 @@ __all__ = ["readmit"]
 
 
 @click.command("readmit")
-@click.argument("lead_id")
 @click.option("--tenant", metavar="KEY", help="Undo `erase --tenant KEY`.  [default: undo `erase` without it]")
-@click.option(
-    "--from",
-    "from_",
-    metavar="URL",
-    help="The store: a path that nobody writes now, or http://host:port of a running server.  "
-    "[default: LEADTRACE_FROM, then the default store]",
-)
-@click.option(
-    "--journal",
-    type=click.Path(path_type=Path),
-    help="The journal's folder, `off` for none.  [default: LEADTRACE_JOURNAL]",
-)
-@click.option("--yes", is_flag=True, help="Do not ask first.")
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+@lead_and_places
 @click.pass_context
 def readmit(
     ctx: click.Context,

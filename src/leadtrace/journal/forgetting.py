@@ -97,7 +97,7 @@ def _ends(reader: SegmentReader, ending: Callable[[], bool]) -> bool:
     while reader.seal is None and not ending():
         if time.monotonic() >= until:
             return False
-        time.sleep(0.02)
+        time.sleep(0.02)  # another process ends it: there is nothing of its to wait on
     return True
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import secrets
 import tempfile
@@ -35,6 +36,7 @@ __all__ = [
     "write_runs",
 ]
 
+_log = logging.getLogger("leadtrace")
 _SUFFIX: Final = ".parquet"
 _UNIQUE: Final = ("trace_id", "span_id", "parent_span_id", "attributes", "rest")
 """Columns in which no value comes twice: a dictionary of them would only take room."""
@@ -131,7 +133,10 @@ def write_file(
 
 
 def _sort_by_name(half: Path, time: str) -> None:
-    """Put the rows of a file into another order, without having all of them in memory."""
+    """Put the rows of a file into another order, without having all of them in memory.
+
+    Where its rows are too large even for that it stays as it came, which is as true and slower to read.
+    """
     import duckdb
 
     by_name = half.with_name(half.name + ".half")
@@ -152,6 +157,10 @@ def _sort_by_name(half: Path, time: str) -> None:
                   ROW_GROUP_SIZE {_SORTED_GROUP}, USE_TMP_FILE false)"""  # noqa: S608 - names of ours
             )
         by_name.rename(half)
+    except duckdb.OutOfMemoryException as why:
+        _log.info(
+            "leadtrace: the columns in %s stay in the order of arrival: %s", half.parent, str(why).splitlines()[0]
+        )
     except duckdb.IOException as cause:
         raise OSError(errno.EIO, str(cause).splitlines()[0]) from cause
     finally:

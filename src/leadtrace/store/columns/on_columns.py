@@ -17,8 +17,9 @@ from leadtrace.store.columns.runs import RUN_COLUMNS, all_parts, joined, parts_o
 from leadtrace.store.columns.taking import EVENTS, SPANS, Taker, columns_of
 from leadtrace.store.relations.facts import FACTS
 from leadtrace.store.relations.interface import ColumnsReplacedError
+from leadtrace.store.relations.laid_out import LaidOut, used_parameters
 from leadtrace.store.relations.named import named
-from leadtrace.store.relations.on_rows import LaidOut, quoted, used_parameters
+from leadtrace.store.relations.on_rows import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,54 +13,24 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from leadtrace.store.relations.facts import FACTS, LARGEST_AMOUNT, Fact
+from leadtrace.store.relations.laid_out import LaidOut, used_parameters
 from leadtrace.store.relations.named import named, read_view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     import apsw
 
     from leadtrace.store.relations.interface import Parameters, Row, Slice, Tables
 
-__all__ = ["LaidOut", "RowEngine", "quoted", "used_parameters"]
+__all__ = ["RowEngine", "quoted"]
 
-_PARAMETER: Final = re.compile(r"\$([a-z_][a-z0-9_]*)")
 _TEXT: Final = re.compile(r"\{text ([a-z0-9_.]+)\}")
 _VIEWS: Final = ("all_events", "all_spans", "lead_events", "lead_spans", "lead_runs", "lead_shared")
 _CURRENCY: Final = next(one for one in FACTS if one.name == "currency_said")
 
 
-def used_parameters(sql: str, parameters: Parameters | None) -> dict[str, str | int | float | None]:
-    """Those parameters that the text names; raises KeyError where it names one that is not given."""
-    given = parameters or {}
-    return {name: given[name] for name in _PARAMETER.findall(sql)}
-
-
 def quoted(text: str) -> str:
     """A text as SQL writes it."""
     return "'" + text.replace("'", "''") + "'"
-
-
-class LaidOut:
-    """The tables that lie in an engine, and what of: reports that build on the same ones lay them out once."""
-
-    def __init__(self) -> None:
-        self._there: dict[object, str] = {}
-
-    def lay_out(
-        self, part: Slice, parameters: Parameters | None, tables: Tables, make: Callable[[str, str, Parameters], object]
-    ) -> Iterator[tuple[str, str]]:
-        """Each name, and the table that it stands for now; `make` makes one of a text and the parameters that this names."""
-        before: object = part
-        for name, text in tables.items():
-            used = used_parameters(text, parameters)
-            # What one before it says may be in it: where that is another, this is.
-            before = (before, name, text, tuple(sorted(used.items())))
-            if before not in self._there:
-                table = f"laid_out_{len(self._there)}"
-                make(table, text, used)
-                self._there[before] = table
-            yield name, self._there[before]
 
 
 class RowEngine:
