@@ -6,6 +6,7 @@ fault the store is compared with the receipts that the application wrote down, a
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 APPLICATION = Path(__file__).parent / "fault_application.py"
 SEED = int(os.environ.get("LEADTRACE_FAULT_SEED", "20261125"))
 ROUNDS = int(os.environ.get("LEADTRACE_FAULT_ROUNDS", "200"))
+AWAY_S = int(os.environ.get("LEADTRACE_FAULT_AWAY_S", "130"))
 
 
 class Trial:
@@ -224,6 +226,30 @@ def test_the_receiver_is_away_for_a_while(trial: Trial, unreliable: Unreliable) 
     assert (found.waiting > 1_200, found.wrong) == (True, True)
     unreliable.down = False
     trial.drain(unreliable.url)
+    trial.check()
+
+
+@pytest.mark.timeout(AWAY_S + 180)
+def test_the_receiver_is_away_for_minutes_and_a_living_sender_goes_on_by_itself(
+    trial: Trial, unreliable: Unreliable
+) -> None:
+    """However often it was tried in vain meanwhile: nobody has to start anything again."""
+    unreliable.down = True
+    starts = itertools.count(1, 1_000)  # other leads each time: the order of one lead's events is that of one process
+    assert trial.application(unreliable.url, "once", next(starts), 20).wait(60) == 0
+    sender = trial.send(unreliable.url)
+    try:
+        came_back = time.monotonic() + AWAY_S
+        while time.monotonic() < came_back:  # the fault itself: that time goes by, and that more is recorded in it
+            assert trial.application(unreliable.url, "once", next(starts), 20).wait(60) == 0
+            time.sleep(min(15, max(0, came_back - time.monotonic())))
+            assert sender.poll() is None, sender.communicate()
+        assert status(trial.journal).waiting > 1_000
+        unreliable.down = False
+        wait_until("everything sent", lambda: status(trial.journal).waiting == 0, within=90)
+    finally:
+        sender.terminate()
+        sender.communicate(timeout=30)
     trial.check()
 
 
