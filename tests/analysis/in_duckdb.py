@@ -12,6 +12,7 @@ import pyarrow
 from leadtrace.store.columns.on_columns import NEAREST_RANK
 from leadtrace.store.relations.facts import FACTS
 from leadtrace.store.relations.laid_out import used_parameters
+from leadtrace.store.relations.named import bounded, read_view
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +52,9 @@ class InDuckDB:
         self._shared: dict[str, Any] = {"connection": _DUCKDB.cursor(), "facts": None} if like is None else like._shared
 
     def query(self, sql: str, parameters: Any = None, tables: Mapping[str, str] = MappingProxyType({})) -> list[Any]:
-        named = _FACTS & set(re.findall(r"[a-z_0-9]+", "\n".join((*tables.values(), sql))))
+        text = "\n".join((*tables.values(), sql))
+        stops = read_view("lead_stops").replace("{told_last}", read_view("told_last")) if "lead_stops" in text else ""
+        named = _FACTS & set(re.findall(r"[a-z_0-9]+", text + stops))
         if self._shared["facts"] is None or not named <= self._shared["facts"]:
             self._shared["facts"] = named | (self._shared["facts"] or set())
             for name in _RELATIONS:
@@ -63,6 +66,8 @@ class InDuckDB:
                 f"CREATE OR REPLACE TEMP VIEW lead_{name} AS "
                 f"SELECT * FROM all_{name} WHERE {time} >= {self.part.since_ns} {until}"
             )
+        if stops:
+            connection.execute(f"CREATE OR REPLACE TEMP VIEW lead_stops AS {bounded(stops, self.part)}")
         for name, text in tables.items():
             connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {text}", used_parameters(text, parameters))
         return connection.execute(sql, used_parameters(sql, parameters)).fetchall()

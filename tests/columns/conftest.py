@@ -21,6 +21,7 @@ RUNS = (
     "run_id, tenant, lead_id, parent_run_id, flow_id, flow_name, flow_version, source, campaign, campaign_group, service, "
     "start_ns, end_ns, ends, handed_over, outcome, duration_ms"
 )
+STOPS = "run_id, tenant, flow_name, outcome, last_event, last_about"
 EVENT_COLUMNS = ", ".join(name for name, _ in columns_of(EVENTS))
 SPAN_COLUMNS = ", ".join(name for name, _ in columns_of(SPANS))
 QUESTIONS = (
@@ -29,6 +30,7 @@ QUESTIONS = (
     f"SELECT {SPAN_COLUMNS} FROM lead_spans ORDER BY arrival",
     f"SELECT {SPAN_COLUMNS} FROM all_spans ORDER BY arrival",
     f"SELECT {RUNS} FROM lead_runs ORDER BY run_id, tenant",
+    f"SELECT {STOPS} FROM lead_stops ORDER BY run_id, tenant",
     "SELECT arrival, lead_id, tenant FROM lead_shared ORDER BY arrival, lead_id, tenant",
 )
 

@@ -18,7 +18,7 @@ from leadtrace.store.columns import copying, files
 from leadtrace.store.columns.copying import copy_new, made_from_json, remake
 from leadtrace.store.columns.files import folder_of, making
 from leadtrace.store.columns.on_columns import ColumnEngine
-from leadtrace.store.columns.runs import runs_beside
+from leadtrace.store.columns.ready import ready_files
 from leadtrace.store.columns.upkeep import Upkeep
 from leadtrace.store.embedded import EmbeddedStore
 from leadtrace.store.relations.interface import ColumnsReplacedError, Slice
@@ -37,9 +37,9 @@ def on_disk(store: EmbeddedStore) -> set[str]:
 
 
 def registered_names(upkeep: Upkeep) -> set[str]:
-    """The files that count, with the runs beside those of events."""
+    """The files that count, with what lies beside those of events."""
     files = {one.file for one in upkeep.state().files}
-    return files | ({runs_beside(one) for one in files} - {""})
+    return files.union(*map(ready_files, files))
 
 
 def test_runs_are_read_from_beside_the_files_and_without_them_worked_out_alike(
@@ -65,6 +65,45 @@ def test_runs_are_read_from_beside_the_files_and_without_them_worked_out_alike(
     for one in beside:
         one.unlink()
         alike(store.path, [Slice()])
+
+
+def test_what_an_earlier_version_did_not_put_beside_a_file_is_made_when_columns_are_kept(
+    store: EmbeddedStore, upkeep: Upkeep
+) -> None:
+    store.append([], [an_event(number) for number in range(10)])
+    upkeep.copy()
+    there = on_disk(store)
+    (told,) = folder_of(store.path).glob("told-*.parquet")
+    told.unlink()
+    assert upkeep.copy() == 0
+    assert on_disk(store) == there
+
+
+def test_the_last_that_is_told_of_a_run_is_found_over_files_rows_and_changes(
+    store: EmbeddedStore, upkeep: Upkeep, alike: Callable[[Path, list[Slice]], None]
+) -> None:
+    def told(name: str, at: int, run: int, **more: object) -> EventRecord:
+        said = {"leadtrace.run_id": f"r{run}", "leadtrace.kind": "point", **more}
+        return dataclasses.replace(an_event(at, **said), name=name)
+
+    parts = [Slice(), Slice(START + 2, START + 4), Slice(START + 1), Slice(until_ns=START + 2)]
+    asked = "SELECT run_id, last_event, last_about FROM lead_stops ORDER BY run_id"
+    store.append([], [told("flow.started", run, run, **{"flow.name": "intake"}) for run in range(4)])
+    store.append([], [told("delivery.accepted", 10, 1, **{"delivery.buyer": "Acme"}), told("step.completed", 9, 1)])
+    upkeep.copy()
+    store.append([], [told("lead.scored", 20, 1), told("step.completed", 21, 2), told("flow.failed", 30, 2)])
+    alike(store.path, parts)
+    upkeep.copy()
+    alike(store.path, parts)
+    with store.relations(Slice(START + 1, START + 4)) as relations:
+        assert relations.query(asked) == [
+            ("r1", "lead.scored", ""),
+            ("r2", "step.completed", ""),
+            ("r3", "flow.started", ""),
+        ]
+        assert relations.within(until_ns=START + 1).query(asked) == [("r0", "flow.started", "")]
+    with store.relations(Slice(START + 1, START + 2)) as relations:
+        assert relations.query(asked) == [("r1", "lead.scored", "")]
 
 
 def events_of(store: EmbeddedStore) -> tuple[int, str]:

@@ -43,7 +43,7 @@ def test_every_column_taken_out_of_attributes_is_told_as_it_is() -> None:
     assert rows == wanted
 
 
-@pytest.mark.parametrize("relation", ["lead_events", "lead_spans", "lead_runs", "lead_shared"])
+@pytest.mark.parametrize("relation", ["lead_events", "lead_spans", "lead_runs", "lead_stops", "lead_shared"])
 def test_every_other_column_is_told_too(relation: str, tmp_path: Path) -> None:
     store = EmbeddedStore.open(tmp_path / "store.db", write=True)
     with store.relations(Slice()) as relations:

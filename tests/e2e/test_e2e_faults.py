@@ -234,6 +234,8 @@ def test_the_receiver_is_away_for_minutes_and_a_living_sender_goes_on_by_itself(
     trial: Trial, unreliable: Unreliable
 ) -> None:
     """However often it was tried in vain meanwhile: nobody has to start anything again."""
+    # Once back it works: each failure more would cost the longest wait, half a minute, and is what other tests are about.
+    unreliable.faults = ("fine",)
     unreliable.down = True
     starts = itertools.count(1, 1_000)  # other leads each time: the order of one lead's events is that of one process
     assert trial.application(unreliable.url, "once", next(starts), 20).wait(60) == 0

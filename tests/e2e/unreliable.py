@@ -24,10 +24,11 @@ FAULTS = (
 
 
 class Unreliable:
-    """`faults` are drawn by `seed` for each request; `down` cuts every connection at once."""
+    """One of `faults` is drawn by `seed` for each request; `down` cuts every connection at once."""
 
     def __init__(self, target: str, token: str, seed: int, faults: tuple[str, ...] = FAULTS) -> None:
         self.down = False
+        self.faults = faults
         self.met: Counter[str] = Counter()
         chance, lock = random.Random(seed), threading.Lock()
         outer = self
@@ -38,7 +39,7 @@ class Unreliable:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 with lock:
-                    fault = "cut_before" if outer.down else chance.choice(faults)
+                    fault = "cut_before" if outer.down else chance.choice(outer.faults)
                     outer.met[fault] += 1
                 if fault == "slow":
                     threading.Event().wait(0.3)

@@ -80,40 +80,11 @@ FROM each_one o
 LEFT JOIN ended d ON d.who = o.who
 GROUP BY 1, 2, 3, 4"""
 
-# The last thing that is told of a run before its end, or at all where it has none. What is told at one moment is put into an
-# order as one text whose greatest is the last.
 _STOPS: Final = """
-WITH begun AS (
-  SELECT DISTINCT tenant, run_id FROM lead_events WHERE name = 'flow.started' AND run_id <> ''
-),
-last_ns AS (
-  SELECT e.tenant AS tenant, e.run_id AS run_id, max(e.time_ns) AS time_ns
-  FROM all_events e
-  JOIN begun b ON b.tenant = e.tenant AND b.run_id = e.run_id
-  WHERE {told} AND e.time_ns >= $since
-  GROUP BY e.tenant, e.run_id
-),
-last AS (
-  SELECT e.tenant AS tenant, e.run_id AS run_id,
-    max(substr('0000000000000000000' || CAST(coalesce(e.boot, 0) AS VARCHAR), -19)
-      || substr('0000000000000000000' || CAST(coalesce(e.sequence, 0) AS VARCHAR), -19)
-      || e.name || '{mark}' || CASE WHEN e.buyer <> '' THEN e.buyer WHEN e.check_name <> '' THEN e.check_name
-      WHEN e.enhancement_name <> '' THEN e.enhancement_name ELSE e.word_name END) AS told
-  FROM all_events e
-  JOIN last_ns l ON l.tenant = e.tenant AND l.run_id = e.run_id AND l.time_ns = e.time_ns
-  WHERE {told} AND e.time_ns >= $since
-  GROUP BY e.tenant, e.run_id
-)
-SELECT r.flow_name, coalesce(substr(l.told, 39, instr(l.told, '{mark}') - 39), 'flow.started'),
-  coalesce(substr(l.told, instr(l.told, '{mark}') + 1), ''), r.outcome, count(*)
-FROM begun b
-JOIN lead_runs r ON r.tenant = b.tenant AND r.run_id = b.run_id
-LEFT JOIN last l ON l.tenant = b.tenant AND l.run_id = b.run_id
+SELECT flow_name, last_event, last_about, outcome, count(*)
+FROM lead_stops
 GROUP BY 1, 2, 3, 4
 ORDER BY 5 DESC, 1, 2, 3, 4"""
-_MARK: Final = "\x1f"
-_TOLD: Final = """e.name NOT IN ('flow.started', 'flow.completed', 'flow.failed', 'flow.cancelled', 'flow.interrupted',
-    'flow.handed_over', 'lead.state.changed', 'error.occurred') AND e.kind <> 'alert'"""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -150,7 +121,7 @@ class Sequences(Row):
 
 @dataclass(slots=True, frozen=True)
 class Stop(Row):
-    """The last that is told of runs before their end; of runs without an end, the last at all."""
+    """The last that is told of runs, their start and their ends aside."""
 
     section: ClassVar[str] = "stops"
     flow: str
@@ -209,7 +180,7 @@ def patterns(relations: Relations, options: PatternOptions) -> Report[Row]:
     several, ended_at_all, ended_badly = (sum(row[4] for row in alike if row[which]) for which in (1, 2, 3))
     plural = f"{options.per}s"
     sequences = _sequences(grams, number, ended_badly, ended_at_all, plural)
-    stops = _stops(relations, options.since_ns)
+    stops = _stops(relations)
     conversion = _conversion(relations, options)
     rows, notes = limited((sequences, stops, conversion), options.limit)
     if several:
@@ -320,8 +291,8 @@ def _sequences(
     return common + sorted(rare, key=lambda one: (one.chance, one.sequence))
 
 
-def _stops(relations: Relations, since_ns: int) -> list[Stop]:
-    found = relations.query(_STOPS.format(told=_TOLD, mark=_MARK), {"since": since_ns})
+def _stops(relations: Relations) -> list[Stop]:
+    found = relations.query(_STOPS)
     runs: Counter[str] = Counter()
     for flow, _, _, _, number in found:
         runs[flow] += number

@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from leadtrace.store.columns.files import ColumnFile, folder_of, making, write_file
+from leadtrace.store.columns.files import ColumnFile, folder_of, making, write_file, write_ready
+from leadtrace.store.columns.ready import READY, ready_file
 from leadtrace.store.columns.register import RELATIONS, registered
-from leadtrace.store.columns.taking import Taker
+from leadtrace.store.columns.taking import EVENTS, Taker
 from leadtrace.store.file import connect_reader, plainly
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from leadtrace.store.columns.register import Registered
 
-__all__ = ["PER_FILE", "Made", "copy_new", "made_from_json", "remake"]
+__all__ = ["PER_FILE", "Made", "add_ready", "copy_new", "made_from_json", "remake"]
 
 PER_FILE: Final = 1_000_000
 """Arrivals in one file, spans and events together."""
@@ -80,6 +81,26 @@ def copy_new(path: Path, per_file: int = PER_FILE) -> Iterator[Made]:
             finally:
                 connection.close()
         yield made
+
+
+def add_ready(path: Path) -> None:
+    """Write what lies beside a file of events and is not there: what made the file was of an earlier version."""
+    done: set[str] = set()
+    while True:
+        with plainly(path), making(folder_of(path)):
+            connection = connect_reader(path)
+            try:
+                files = registered(connection).of(EVENTS)
+            finally:
+                connection.close()
+            one = next((one.file for one in files if one.rows and one.file not in done), None)
+            if one is None:
+                return
+            done.add(one)
+            for what in READY:
+                events, target = folder_of(path) / one, folder_of(path) / ready_file(one, what)
+                if events.exists() and not target.exists():
+                    write_ready(what, events, target)
 
 
 def _first_gap(state: Registered, per_file: int) -> tuple[int, int, int] | None:
@@ -162,6 +183,7 @@ def _remade(
 def _main(path: Path) -> None:
     """Tell each file on standard output, and wait for the parent's line that it has been dealt with."""
     os.nice(10)
+    add_ready(path)
     for files in (copy_new(path), remake(path)):
         for made in files:
             print(made.as_json(), flush=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from leadtrace.errors import SourceError
-from leadtrace.store.columns.runs import runs_beside, runs_of_file
+from leadtrace.store.columns.ready import READY, ready_file, ready_files, worked_out
 from leadtrace.store.columns.taking import EVENTS, columns_of
 from leadtrace.store.file import beside
 from leadtrace.store.relations.on_rows import quoted
@@ -33,7 +33,7 @@ __all__ = [
     "remove",
     "remove_strangers",
     "write_file",
-    "write_runs",
+    "write_ready",
 ]
 
 _log = logging.getLogger("leadtrace")
@@ -81,7 +81,7 @@ def write_file(
 ) -> ColumnFile:
     """Write the rows of those arrivals; on the disk, under its name, when this returns. Raises SourceError where it cannot.
 
-    For reports its rows lie by name, and what `lead_runs` says of a file of events is there beside it before it is.
+    For reports its rows lie by name, and what is worked out of a file of events is there beside it before it is.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -116,14 +116,15 @@ def write_file(
             _sort_by_name(half, time)
         with half.open("rb") as written:
             os.fsync(written.fileno())
-        if for_reports and rows and (beside_it := runs_beside(name)):
-            write_runs(half, folder / beside_it)
+        if for_reports and rows and relation == EVENTS:
+            for what in READY:
+                write_ready(what, half, folder / ready_file(name, what))
         half.rename(folder / name)
         _sync_folder(folder)
     except OSError as cause:
         with contextlib.suppress(OSError):
             half.unlink()
-        raise SourceError(f"the columns in {folder} cannot be written", cause=cause.strerror or str(cause)) from cause
+        raise _cannot(folder, cause) from cause
     except BaseException:
         half.unlink(missing_ok=True)
         raise
@@ -167,11 +168,14 @@ def _sort_by_name(half: Path, time: str) -> None:
         by_name.unlink(missing_ok=True)
 
 
-def write_runs(events: Path, target: Path) -> None:
-    """Write the runs of a file of events; on the disk, under its name, when this returns."""
+def write_ready(what: str, events: Path, target: Path) -> None:
+    """Write what lies beside a file of events; on the disk, under its name, when this returns.
+
+    Raises SourceError where it cannot.
+    """
     import pyarrow.parquet as pq
 
-    found = runs_of_file(events)
+    found = worked_out(what, events)
     half = target.with_name(target.name + ".half")
     try:
         with open(half, "xb", opener=_private) as file:
@@ -179,6 +183,10 @@ def write_runs(events: Path, target: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         half.rename(target)
+    except OSError as cause:
+        with contextlib.suppress(OSError):
+            half.unlink()
+        raise _cannot(target.parent, cause) from cause
     except BaseException:
         half.unlink(missing_ok=True)
         raise
@@ -187,8 +195,8 @@ def write_runs(events: Path, target: Path) -> None:
 def remove(folder: Path, name: str) -> None:
     """Remove a file and what was made of it, if they are there."""
     (folder / name).unlink(missing_ok=True)
-    if beside_it := runs_beside(name):
-        (folder / beside_it).unlink(missing_ok=True)
+    for one in ready_files(name):
+        (folder / one).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -199,9 +207,7 @@ def making(folder: Path) -> Iterator[None]:
             folder.mkdir(mode=0o700, exist_ok=True)
             held.enter_context(_locked(folder, fcntl.LOCK_SH))
         except OSError as cause:
-            raise SourceError(
-                f"the columns in {folder} cannot be written", cause=cause.strerror or str(cause)
-            ) from cause
+            raise _cannot(folder, cause) from cause
         yield
 
 
@@ -228,13 +234,17 @@ def _locked(folder: Path, how: int) -> Iterator[None]:
 def remove_strangers(folder: Path, registered: Collection[str]) -> int:
     """Remove what is no registered file: what a crash left, and what was replaced. Only while nobody else writes there."""
     removed = 0
-    known = {*registered, *map(runs_beside, registered)}
+    known = {*registered, *(it for one in registered for it in ready_files(one))}
     if folder.is_dir():
         for one in folder.iterdir():
             if one.name not in known and (one.suffix == _SUFFIX or one.name.endswith(".half")):
                 one.unlink(missing_ok=True)
                 removed += 1
     return removed
+
+
+def _cannot(folder: Path, cause: OSError) -> SourceError:
+    return SourceError(f"the columns in {folder} cannot be written", cause=cause.strerror or str(cause))
 
 
 def _private(path: str, flags: int) -> int:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 from leadtrace.errors import SourceError
 from leadtrace.store.columns.files import folder_of
-from leadtrace.store.columns.runs import RUN_COLUMNS, all_parts, joined, parts_of, runs_beside
+from leadtrace.store.columns.ready import RUN_COLUMNS, all_parts, joined, parts_of, ready_file
 from leadtrace.store.columns.taking import EVENTS, SPANS, Taker, columns_of
 from leadtrace.store.relations.facts import FACTS
 from leadtrace.store.relations.interface import ColumnsReplacedError
 from leadtrace.store.relations.laid_out import LaidOut, used_parameters
-from leadtrace.store.relations.named import named
+from leadtrace.store.relations.named import bounded, named, read_view
 from leadtrace.store.relations.on_rows import quoted
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ class ColumnEngine:
         self._facts: dict[int, frozenset[str]] = {}
         """Which columns of the attributes the rest has, by relation."""
         self._laid = LaidOut()
-        self._parts = ""
-        """SQL of all parts of runs, once it was needed."""
+        self._parts: dict[str, str] = {}
+        """SQL of all parts of what lies beside the files, once it was needed."""
         self._runs = ""
         """SQL of all runs, with the columns that were needed."""
         self._joined: frozenset[str] = frozenset()
@@ -133,6 +133,9 @@ class ColumnEngine:
             if have is None or not needed <= have:
                 self._lay_out_rest(relation, needed | (have or frozenset()))
                 fresh = True
+        if "lead_stops" in found.relations and "told" not in self._parts:
+            self._parts["told"] = self._find_parts("told")
+            fresh = True
         if "lead_runs" in found.relations:
             fresh = self._lay_out_runs(found.among(RUN_COLUMNS) | {"run_id", "tenant"}, sql.count("lead_runs")) or fresh
         if fresh or part != self._part:
@@ -160,15 +163,19 @@ class ColumnEngine:
 
     def _lay_out_runs(self, columns: frozenset[str], times: int) -> bool:
         """Whether runs lie elsewhere than before: in the files, or for a query that goes through them often in a table."""
-        self._parts = self._parts or self._find_parts()
+        if "runs" not in self._parts:
+            parts = self._parts["runs"] = self._find_parts("runs")
+            self._duck.execute(
+                f"CREATE TEMP TABLE met_again AS SELECT key FROM ({parts}) GROUP BY key HAVING count(*) > 1"  # noqa: S608 - as above
+            )
         if not columns <= self._joined:
             self._joined |= columns
-            again = f"SELECT * FROM ({self._parts}) WHERE key IN (SELECT key FROM met_again)"  # noqa: S608 - as above
+            again = f"SELECT * FROM ({self._parts['runs']}) WHERE key IN (SELECT key FROM met_again)"  # noqa: S608 - as above
             self._duck.execute(
                 f"CREATE OR REPLACE TEMP TABLE joined_runs AS {joined(again, self._listed(self._joined))}"
             )
             listed = ", ".join(self._listed(self._joined))
-            once = f"SELECT {listed} FROM ({self._parts}) WHERE key NOT IN (SELECT key FROM met_again)"  # noqa: S608 - as above
+            once = f"SELECT {listed} FROM ({self._parts['runs']}) WHERE key NOT IN (SELECT key FROM met_again)"  # noqa: S608 - as above
             self._runs = f"{once} UNION ALL SELECT {listed} FROM joined_runs"  # noqa: S608 - as above
         if times >= _OFTEN and not columns <= self._run_columns:
             self._run_columns |= columns
@@ -178,21 +185,17 @@ class ColumnEngine:
         before, self._runs_in = self._runs_in, "all_runs" if columns <= self._run_columns else f"({self._runs})"
         return before != self._runs_in
 
-    def _find_parts(self) -> str:
-        """Tables of the runs that no file has ready, and of which have parts in several; gives the SQL of all parts."""
+    def _find_parts(self, what: str) -> str:
+        """A table of the parts that no file has ready; gives the SQL of all parts."""
         ready, others = [], []
         for one in self._state.of(EVENTS):
-            path = folder_of(self._path) / runs_beside(one.file)
+            path = folder_of(self._path) / ready_file(one.file, what)
             if one.rows and path.exists() and not self._state.changed_in(one):
                 ready.append(path)
             else:
                 others.append(one)
-        self._duck.execute(f"CREATE TEMP TABLE other_runs AS {parts_of(self._union(EVENTS, others))}")
-        parts = all_parts(ready, "other_runs")
-        self._duck.execute(
-            f"CREATE TEMP TABLE met_again AS SELECT key FROM ({parts}) GROUP BY key HAVING count(*) > 1"  # noqa: S608 - as above
-        )
-        return parts
+        self._duck.execute(f"CREATE TEMP TABLE other_{what} AS {parts_of(what, self._union(EVENTS, others))}")
+        return all_parts(what, ready, f"other_{what}")
 
     def _listed(self, columns: frozenset[str]) -> list[str]:
         return [one for one in RUN_COLUMNS if one in columns]
@@ -224,6 +227,9 @@ class ColumnEngine:
             self._view(f"lead_{name}", f"SELECT * FROM ({self._union(relation, within)}){where}")  # noqa: S608 - as above
         if self._runs:
             self._view("lead_runs", f"SELECT * FROM {self._runs_in}{among}")  # noqa: S608 - as above
+        if "told" in self._parts:
+            told = _TOLD.format(parts=self._parts["told"], since=f"{part.since_ns:019}")
+            self._view("lead_stops", bounded(read_view("lead_stops"), part).replace("{told_last}", told))
         if len(self._facts) == len(_NAMES):
             self._view("lead_shared", _SHARED)
 
@@ -251,6 +257,7 @@ _OFTEN: Final = 5
 """So many times in one query, and runs are laid out in a table first: files are slow to read again."""
 _DUCK: Final = {"string": "VARCHAR", "int64": "BIGINT", "double": "DOUBLE"}
 _UNITS: Final = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_TOLD: Final = "SELECT run_id, tenant, max(told) AS told FROM ({parts}) WHERE told >= '{since}' GROUP BY run_id, tenant"
 _SHARED: Final = """
 SELECT DISTINCT arrival, lead_id, tenant FROM (
   SELECT arrival, tenant, unnest(from_json(lead_ids, '["VARCHAR"]')) AS lead_id FROM all_events WHERE lead_ids <> ''

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from leadtrace.errors import SourceError
-from leadtrace.store.columns.copying import PER_FILE, copy_new, remake
+from leadtrace.store.columns.copying import PER_FILE, add_ready, copy_new, remake
 from leadtrace.store.columns.files import folder_of, missing, nobody_making, remove, remove_strangers
 from leadtrace.store.columns.register import drop_all, register, registered, watch
 from leadtrace.store.file import connect_reader, plainly
@@ -83,6 +83,7 @@ class Upkeep:
         if lacking := missing():
             raise SourceError(f"the store's columns cannot be made: {lacking}")
         self.begin()
+        add_ready(self._store.path)
         count = 0
         for making in (copy_new(self._store.path, per_file), remake(self._store.path)):
             for made in making:

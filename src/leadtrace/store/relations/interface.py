@@ -1,6 +1,6 @@
 """What every engine promises that answers SQL over recorded leads.
 
-An analysis is one text of SQL over four relations, in the subset that every engine runs unchanged: counts and sums of CASE,
+An analysis is one text of SQL over five relations, in the subset that every engine runs unchanged: counts and sums of CASE,
 joins, window functions, integer nanoseconds, money as integer micro-units. Ratios and Decimal are made in Python of what it
 returns. docs/relations.md lists the columns.
 
@@ -10,6 +10,7 @@ that at least so many percent (a whole number from 0 to 100) of all do not excee
     lead_events   one row per event in the slice: its time within the window, its tenant the asked one
     lead_spans    one row per span that begins within the window
     lead_runs     one row per run of the tenant, whenever it was: what events inside a flow do not carry (flow, source …)
+    lead_stops    one row per run that began in the window: the last that is told of it, its start and its ends aside
     lead_shared   which leads a record names that serves several (`leadtrace.lead_ids`), a row each
 
 `all_events` and `all_spans` are the same without the window.

@@ -1,7 +1,8 @@
 """What a text of SQL names of the relations: which of them, and which columns of the attributes. Engines lay out no more.
 
 Names are words of the text, wherever they stand: one too many costs a little, one too few is an unknown column. A query that
-writes `*` (or asks which columns there are) names every column. `lead_runs` stands on `all_events`, and names what it takes of it.
+writes `*` (or asks which columns there are) names every column. `lead_runs` stands on `all_events`, `lead_stops` on both: each
+names what it takes of them.
 """
 
 from __future__ import annotations
@@ -17,14 +18,22 @@ from leadtrace.store.relations.facts import FACTS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Named", "named", "read_view"]
+    from leadtrace.store.relations.interface import Slice
+
+__all__ = ["Named", "bounded", "named", "read_view"]
 
 _FACTS: Final = frozenset(one.name for one in FACTS)
 _WORD: Final = re.compile(r"[a-z_][a-z0-9_]*")
 _EVERY_COLUMN: Final = re.compile(r"\bselect\s+(distinct\s+)?\*|[.,]\s*\*|^\s*pragma\b", re.IGNORECASE)
 _EVENTS: Final = frozenset({"lead_events", "all_events"})
 _SPANS: Final = frozenset({"lead_spans", "all_spans"})
-_DERIVED: Final = frozenset({"lead_runs", "lead_shared"})
+_DERIVED: Final = frozenset({"lead_runs", "lead_shared", "lead_stops"})
+_MARK: Final = "\x1f"
+"""Between an event and what it is about: in no name."""
+_TELLING: Final = """e.name NOT IN ('flow.started', 'flow.completed', 'flow.failed', 'flow.cancelled', 'flow.interrupted',
+    'flow.handed_over', 'lead.state.changed', 'error.occurred') AND e.kind <> 'alert'"""
+"""What tells how far a run has come."""
+_END_OF_TIME: Final = 2**62
 
 
 @dataclass(slots=True, frozen=True)
@@ -54,7 +63,13 @@ class Named:
 @cache
 def read_view(name: str) -> str:
     """The text of one of `views/*.sql`."""
-    return (importlib.resources.files("leadtrace.store.relations") / "views" / f"{name}.sql").read_text()
+    text = (importlib.resources.files("leadtrace.store.relations") / "views" / f"{name}.sql").read_text()
+    return text.replace("{mark}", _MARK).replace("{telling}", _TELLING)
+
+
+def bounded(text: str, part: Slice) -> str:
+    """A view's text with the ends of the window in it."""
+    return text.replace("{since}", str(part.since_ns)).replace("{until}", str(part.until_ns or _END_OF_TIME))
 
 
 @lru_cache(maxsize=256)
@@ -64,7 +79,15 @@ def named(sql: str) -> Named:
     every = _EVERY_COLUMN.search(sql) is not None
     facts = set(_FACTS) if every else words & _FACTS
     relations = words & (_EVENTS | _SPANS | _DERIVED)
+    if "lead_stops" in relations:
+        relations.add("lead_runs")
+        words |= _words_of("lead_stops")
+        facts |= _words_of("told_last") & _FACTS
     if "lead_runs" in relations:
-        facts |= set(_WORD.findall(read_view("lead_runs").lower())) & _FACTS
+        facts |= _words_of("lead_runs") & _FACTS
         relations.add("all_events")
     return Named(frozenset(relations), frozenset(facts), frozenset(words), every)
+
+
+def _words_of(view: str) -> set[str]:
+    return set(_WORD.findall(read_view(view).lower()))

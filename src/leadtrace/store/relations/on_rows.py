@@ -14,7 +14,7 @@ import orjson
 
 from leadtrace.store.relations.facts import FACTS, LARGEST_AMOUNT, Fact
 from leadtrace.store.relations.laid_out import LaidOut, used_parameters
-from leadtrace.store.relations.named import named, read_view
+from leadtrace.store.relations.named import bounded, named, read_view
 
 if TYPE_CHECKING:
     import apsw
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["RowEngine", "quoted"]
 
 _TEXT: Final = re.compile(r"\{text ([a-z0-9_.]+)\}")
-_VIEWS: Final = ("all_events", "all_spans", "lead_events", "lead_spans", "lead_runs", "lead_shared")
+_VIEWS: Final = ("all_events", "all_spans", "lead_events", "lead_spans", "lead_runs", "lead_shared", "lead_stops")
 _CURRENCY: Final = next(one for one in FACTS if one.name == "currency_said")
 
 
@@ -134,12 +134,12 @@ def _view(name: str, part: Slice, facts: frozenset[str]) -> str:
     elif part.tenant is not None:
         among.append(f"{alias}.tenant = (SELECT text_id FROM main.texts WHERE text = {quoted(part.tenant)})")  # noqa: S608
     file = {"lead_events": "all_events", "lead_spans": "all_spans"}.get(name, name)
-    return _filled(file, alias, " AND ".join(among) or "1", by_time, facts)
+    return bounded(_filled(file, alias, " AND ".join(among) or "1", by_time, facts), part)
 
 
 def _filled(file: str, alias: str, among: str, by_time: str = "", facts: frozenset[str] = frozenset()) -> str:
     attributes = f"{alias}.attributes"
-    text = read_view(file)
+    text = read_view(file).replace("{told_last}", read_view("told_last"))
     if "{facts}" in text:
         text = text.replace("{facts}", _facts(attributes, facts))
         text = text.replace("{currency}", _expression(_CURRENCY, attributes))

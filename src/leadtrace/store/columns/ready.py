@@ -1,15 +1,19 @@
-"""Runs ready beside the files: what `lead_runs` says of each file of events alone, and how these parts become `lead_runs`.
+"""What lies ready beside a file of events: worked out of it and of nothing else, so that a report need not.
 
-A report asks for runs of all time, and working them out of twenty million events takes longer than the rest of a day's report.
-So every file of events has a small one beside it, made of it and of nothing else, sorted by the end of the runs. A run that
-lies in one part is read from there as it is; one in several is put together. Parts of files with changed rows are not read.
+    runs-…    the parts of `lead_runs`, sorted by the end of the runs
+    told-…    the parts of what `lead_stops` stands on, sorted by when it was told
+
+Reports ask for runs of all time, and working them out of twenty million events takes longer than the rest of a day's report. A
+run that lies in one part is read from there as it is; one in several is put together. Parts of files with changed rows are
+not read.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from leadtrace.store.relations.named import read_view
+from leadtrace.store.relations.interface import Slice
+from leadtrace.store.relations.named import bounded, read_view
 from leadtrace.store.relations.on_rows import quoted
 
 if TYPE_CHECKING:
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
 
     import pyarrow
 
-__all__ = ["RUN_COLUMNS", "all_parts", "joined", "parts_of", "runs_beside", "runs_of_file"]
+__all__ = ["READY", "RUN_COLUMNS", "all_parts", "joined", "parts_of", "ready_file", "ready_files", "worked_out"]
 
 _FIRST_SAID: Final = (
     "lead_id", "parent_run_id", "flow_id", "flow_name", "flow_version", "source", "campaign", "campaign_group", "service",
@@ -28,6 +32,10 @@ RUN_COLUMNS: Final = (
 )  # fmt: skip
 """The columns of `lead_runs` in their order."""
 _SUMS: Final = ("ends", "handed_over")
+
+READY: Final = {"runs": (*RUN_COLUMNS, "key"), "told": ("run_id", "tenant", "told")}
+"""What there is beside a file, and its columns."""
+_SORTED: Final = {"runs": "end_ns, start_ns, run_id, tenant", "told": "told, run_id, tenant"}
 
 # The outcome is that of the end told last, as in the view: of two at one moment, the greater text.
 _JOINED: Final = {
@@ -39,13 +47,20 @@ _JOINED: Final = {
 }
 
 
-def runs_beside(file: str) -> str:
-    """The name of the runs of a file of events; '' for any other file."""
-    return file.replace("events-", "runs-", 1) if file.startswith("events-") else ""
+def ready_file(file: str, what: str) -> str:
+    """The name of what lies beside a file of events."""
+    return file.replace("events-", f"{what}-", 1)
 
 
-def parts_of(events: str) -> str:
-    """SQL of the runs of those events alone, with a `key` by which parts of one run are found: equal ones have equal keys."""
+def ready_files(file: str) -> tuple[str, ...]:
+    """The names of all that lies beside a file; beside one of spans, nothing."""
+    return tuple(ready_file(file, what) for what in READY) if file.startswith("events-") else ()
+
+
+def parts_of(what: str, events: str) -> str:
+    """SQL of the parts of those events alone. Those of runs have a `key` by which parts of one are found."""
+    if what == "told":
+        return f"WITH all_events AS ({events}) {bounded(read_view('told_last'), Slice())}"
     columns = ", ".join(f"CAST({one} AS BIGINT) AS {one}" if one in _SUMS else one for one in RUN_COLUMNS)
     return f"""SELECT {columns}, md5_number_lower(tenant || '/' || run_id) AS key
 FROM (WITH all_events AS ({events}) {read_view("lead_runs")})"""  # noqa: S608 - texts of ours
@@ -57,8 +72,8 @@ def joined(parts: str, columns: Iterable[str] = RUN_COLUMNS) -> str:
     return f"SELECT {listed} FROM ({parts}) GROUP BY run_id, tenant"  # noqa: S608 - texts of ours
 
 
-def runs_of_file(path: Path) -> pyarrow.Table:
-    """The runs of a file of events."""
+def worked_out(what: str, path: Path) -> pyarrow.Table:
+    """What is to lie beside a file of events."""
     import duckdb
 
     config: dict[str, str | bool | int | float | list[str]] = {
@@ -67,13 +82,13 @@ def runs_of_file(path: Path) -> pyarrow.Table:
         "autoinstall_known_extensions": False,
     }
     with duckdb.connect(":memory:", config=config) as duck:
-        sql = parts_of(f"SELECT * FROM read_parquet({quoted(str(path))})")  # noqa: S608 - a name of ours
-        return duck.sql(f"{sql} ORDER BY end_ns, start_ns, run_id, tenant").to_arrow_table()
+        parts = parts_of(what, f"SELECT * FROM read_parquet({quoted(str(path))})")  # noqa: S608 - a name of ours
+        return duck.sql(f"SELECT * FROM ({parts}) ORDER BY {_SORTED[what]}").to_arrow_table()  # noqa: S608 - as above
 
 
-def all_parts(paths: Iterable[Path], others: str) -> str:
+def all_parts(what: str, paths: Iterable[Path], others: str) -> str:
     """SQL of all parts: those in files, and those in the table `others`."""
-    columns = ", ".join((*RUN_COLUMNS, "key"))
+    columns = ", ".join(READY[what])
     listed = ", ".join(quoted(str(one)) for one in paths)
     ready = f"SELECT {columns} FROM read_parquet([{listed}]) UNION ALL " if listed else ""  # noqa: S608 - as above
     return f"{ready}SELECT {columns} FROM {others}"  # noqa: S608 - as above
