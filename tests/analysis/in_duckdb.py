@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow
 
-from leadtrace.store.columns.on_columns import NEAREST_RANK
+from leadtrace.store.columns.on_columns import AGGREGATES
 from leadtrace.store.relations.facts import FACTS
 from leadtrace.store.relations.laid_out import used_parameters
 from leadtrace.store.relations.named import bounded, read_view
@@ -31,7 +31,8 @@ _KINDS = {
 }
 _FACTS = {one.name for one in FACTS}
 _DUCKDB = duckdb.connect(config={"threads": 1})
-_DUCKDB.execute(NEAREST_RANK)
+for one in AGGREGATES:
+    _DUCKDB.execute(one)
 """One for all: another takes longer to open than most stories to ask. What a copy holds is its cursor's own, and temporary."""
 
 

@@ -215,7 +215,7 @@ def test_reindex_makes_columns_and_says_how_many(tmp_path: Path) -> None:
     told = json.loads(out)
     assert (code, told["records"], told["files"]) == (0, 2, 2)
     first = {one.name for one in folder_of(path).iterdir()}
-    assert sorted(one.partition("-")[0] for one in first) == ["events", "runs", "spans", "told"]
+    assert sorted(one.partition("-")[0] for one in first) == ["again", "events", "runs", "spans", "told"]
     assert run("reindex", "--store", path)[1].startswith("2 records in 2 files of columns")
     assert {one.name for one in folder_of(path).iterdir()} == first
     run("reindex", "--store", path, "--anew")

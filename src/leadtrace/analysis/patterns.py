@@ -13,6 +13,7 @@ from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.registry import Analysis
 from leadtrace.errors import SettingsError
 from leadtrace.query.vocabulary import FLOW_ENDS, kind_of, sequence_of, text
+from leadtrace.store.relations.interface import MOST_IN_ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -35,49 +36,50 @@ _CHANCE: Final = 0.001
 
 # Whose events they are. A flow may learn its lead after it began: what it told before is that lead's, too; only for that is its
 # run looked up.
+_HOMES: Final = """
+SELECT run_id, tenant, lead_id FROM lead_runs
+WHERE lead_id <> '' AND run_id IN (SELECT run_id FROM lead_events WHERE lead_id = '' AND run_id <> '')"""
 _MINE: Final = {
     "lead": """
-  SELECT e.tenant || '/' || e.lead_id AS who, {columns} FROM {relation} e WHERE e.lead_id <> '' AND {which}
+  SELECT e.tenant || '/' || e.lead_id AS who, {columns} FROM lead_events e WHERE e.lead_id <> '' AND {which}
   UNION ALL
-  SELECT e.tenant || '/' || r.lead_id, {columns} FROM {relation} e
-  JOIN lead_runs r ON r.run_id = e.run_id AND r.tenant = e.tenant
-  WHERE e.lead_id = '' AND e.run_id <> '' AND r.lead_id <> '' AND {which}""",
-    "run": "SELECT e.run_id AS who, {columns} FROM {relation} e WHERE e.run_id <> '' AND {which}",
-    "trace": "SELECT e.trace_id AS who, {columns} FROM {relation} e WHERE e.trace_id <> '' AND {which}",
+  SELECT e.tenant || '/' || h.lead_id, {columns} FROM lead_events e
+  JOIN homes h ON h.run_id = e.run_id AND h.tenant = e.tenant
+  WHERE e.lead_id = '' AND e.run_id <> '' AND {which}""",
+    "run": "SELECT e.run_id AS who, {columns} FROM lead_events e WHERE e.run_id <> '' AND {which}",
+    "trace": "SELECT e.trace_id AS who, {columns} FROM lead_events e WHERE e.trace_id <> '' AND {which}",
 }
 # Who ended badly: by the last end of a run, of the lead, the run or the trace; as one text whose greatest is the last.
-_ENDED: Final = """ended AS (
-  SELECT who, substr(max(substr('0000000000000000000' || CAST(time_ns AS VARCHAR), -19)
-    || substr(name || '                ', 1, 16) || outcome), 36) AS outcome
-  FROM ({ends}) ends
-  GROUP BY who
-)"""
-_OUTCOME: Final = """e.time_ns AS time_ns, e.name AS name,
-    CASE WHEN e.name = 'flow.completed' THEN e.final_outcome ELSE substr(e.name, 6) END AS outcome"""
-_ENDS: Final = (
-    "e.name IN ('flow.completed', 'flow.failed', 'flow.cancelled', 'flow.interrupted') AND e.time_ns >= $since"
-)
+_OF_RUNS: Final = """
+  SELECT {who} AS who, max(substr('0000000000000000000' || CAST(end_ns AS VARCHAR), -19) || outcome) AS ended
+  FROM lead_runs WHERE {which} AND end_ns >= $since GROUP BY {who}"""
+_ENDED: Final = {
+    "lead": _OF_RUNS.format(who="tenant || '/' || lead_id", which="lead_id <> ''"),
+    "run": _OF_RUNS.format(who="run_id", which="run_id <> ''"),
+    "trace": """
+  SELECT trace_id AS who, max(substr('0000000000000000000' || CAST(time_ns AS VARCHAR), -19) || CASE
+    WHEN name <> 'flow.completed' THEN substr(name, 6) WHEN final_outcome <> '' THEN final_outcome ELSE 'completed' END) AS ended
+  FROM all_events
+  WHERE name IN ('flow.completed', 'flow.failed', 'flow.cancelled', 'flow.interrupted') AND time_ns >= $since AND trace_id <> ''
+  GROUP BY trace_id""",
+}
 # In the order of time; what one process told at one moment, in the order in which it told it. Labels become short numbers, so
 # that whose events are alike are counted together: of many leads there are few sequences, and only these are looked through.
 _NUMBERED: Final = """
-SELECT label, number, CAST(number AS VARCHAR) AS digits
-FROM (
-  SELECT label, row_number() OVER (ORDER BY label) - 1 AS number
-  FROM (SELECT DISTINCT {label} AS label FROM lead_events e WHERE {which}) labels
-) numbers"""
+SELECT label, row_number() OVER (ORDER BY label) - 1 AS number
+FROM (SELECT DISTINCT {label} AS label FROM lead_events e WHERE {which}) labels"""
 _TOLD_ALIKE: Final = """
-WITH {ended},
-each_one AS (
-  SELECT t.who AS who, string_agg(n.digits, ' ' ORDER BY t.time_ns, t.sequence, n.number) AS told,
+WITH each_one AS (
+  SELECT t.who AS who, in_order(n.number, t.time_ns, t.sequence) AS told,
     CASE WHEN min(t.boot) <> max(t.boot) THEN 1 ELSE 0 END AS several
   FROM ({mine}) t
   JOIN numbered n ON n.label = t.label
   GROUP BY t.who
 )
-SELECT o.told, o.several, CASE WHEN d.outcome IS NOT NULL THEN 1 ELSE 0 END, CASE WHEN d.outcome IN ({bad}) THEN 1 ELSE 0 END,
-  count(*)
+SELECT o.told, o.several, CASE WHEN d.ended IS NOT NULL THEN 1 ELSE 0 END,
+  CASE WHEN substr(d.ended, 20) IN ({bad}) THEN 1 ELSE 0 END, count(*)
 FROM each_one o
-LEFT JOIN ended d ON d.who = o.who
+LEFT JOIN ({ended}) d ON d.who = o.who
 GROUP BY 1, 2, 3, 4"""
 
 _STOPS: Final = """
@@ -160,17 +162,17 @@ def patterns(relations: Relations, options: PatternOptions) -> Report[Row]:
     given: dict[str, str | int | float | None] = {"since": options.since_ns}
     given |= {f"bad_{number}": one for number, one in enumerate(bad)}
     marks = ", ".join(f"$bad_{number}" for number in range(len(bad)))
-    mine = _MINE[options.per]
-    ended = _ENDED.format(ends=mine.format(columns=_OUTCOME, relation="all_events", which=_ENDS))
-    tables = {"numbered": _NUMBERED.format(label=_label(options.by), which=which)}
+    tables = {"homes": _HOMES, "numbered": _NUMBERED.format(label=_label(options.by), which=which)}
     names = [str(label) for (label,) in relations.query("SELECT label FROM numbered ORDER BY number", tables=tables)]
+    if len(names) > MOST_IN_ORDER:
+        raise SettingsError(
+            f"{len(names):,} different labels are too many to follow", at_most=MOST_IN_ORDER, do="ask by name"
+        )
     columns = f"""{_label(options.by)} AS label, e.time_ns AS time_ns, coalesce(e.boot, 0) AS boot,
     coalesce(e.sequence, 0) AS sequence"""
     alike = relations.query(
         _TOLD_ALIKE.format(
-            ended=ended,
-            mine=mine.format(columns=columns, relation="lead_events", which=which),
-            bad=marks,
+            ended=_ENDED[options.per], mine=_MINE[options.per].format(columns=columns, which=which), bad=marks
         ),
         given,
         tables,
@@ -307,39 +309,33 @@ def _conversion(relations: Relations, options: PatternOptions) -> list[Conversio
     if not steps:
         return []
     given: dict[str, str | int | float | None] = {f"step_{place}": one for place, one in enumerate(steps)}
-    firsts = ", ".join(
-        f"min(CASE WHEN name = $step_{place} THEN time_ns END) AS t{place}" for place in range(len(steps))
-    )
-    marks = ", ".join(f"$step_{place}" for place in range(len(steps)))
-    mine = _MINE["lead"].format(
-        columns="e.name AS name, e.time_ns AS time_ns", relation="lead_events", which=f"e.name IN ({marks})"
-    )
-    head = f"WITH reached AS (SELECT who, {firsts} FROM ({mine}) told GROUP BY who)"  # noqa: S608 - the steps are parameters
-    parts = []
-    for place in range(len(steps)):
-        all_before = " AND ".join(f"t{before} IS NOT NULL" for before in range(place + 1))
+    places = range(len(steps))
+    firsts = ", ".join(f"min(CASE WHEN name = $step_{place} THEN time_ns END) AS t{place}" for place in places)
+    marks = ", ".join(f"$step_{place}" for place in places)
+    mine = _MINE["lead"].format(columns="e.name AS name, e.time_ns AS time_ns", which=f"e.name IN ({marks})")
+    figures = []
+    for place in places:
+        reached = " AND ".join(f"t{one} IS NOT NULL" for one in range(place + 1))
         took = f"t{place} - t{place - 1}" if place else "0"
-        parts.append(f"""
-SELECT {place} AS place, count(*), sum(CASE WHEN took < 0 THEN 1 ELSE 0 END),
-  min(CASE WHEN took >= 0 AND 2 * rank_of >= later THEN took END)
-FROM (
-  SELECT {took} AS took, row_number() OVER (
-      PARTITION BY CASE WHEN {took} >= 0 THEN 1 ELSE 0 END ORDER BY {took}
-    ) AS rank_of, sum(CASE WHEN {took} >= 0 THEN 1 ELSE 0 END) OVER () AS later
-  FROM reached WHERE {all_before}
-) those""")  # noqa: S608 - of numbers alone
-    rows = sorted(relations.query(head + "\nUNION ALL".join(parts), given))
+        figures += [
+            f"coalesce(sum(CASE WHEN {reached} THEN 1 ELSE 0 END), 0)",
+            f"coalesce(sum(CASE WHEN {reached} AND {took} < 0 THEN 1 ELSE 0 END), 0)",
+            f"nearest_rank(CASE WHEN {reached} AND {took} >= 0 THEN {took} END, 50)",
+        ]
+    asked = f"SELECT {', '.join(figures)} FROM (SELECT who, {firsts} FROM ({mine}) told GROUP BY who) each_lead"  # noqa: S608 - of parameters
+    (row,) = relations.query(asked, given, {"homes": _HOMES})
+    rows = [row[3 * place : 3 * place + 3] for place in places]
     found: list[Conversion] = []
-    for (place, leads, backwards, took), step in zip(rows, steps, strict=True):
-        before = rows[place - 1][1] if place else leads
+    for place, ((leads, backwards, took), step) in enumerate(zip(rows, steps, strict=True)):
+        before = rows[place - 1][0] if place else leads
         found.append(
             Conversion(
                 step,
                 leads,
                 Rate(leads, before, "leads at the step before"),
-                Rate(leads, rows[0][1], "leads at the first step"),
+                Rate(leads, rows[0][0], "leads at the first step"),
                 took / 1e6 if place and took is not None else None,
-                (backwards or 0) if place else 0,
+                backwards if place else 0,
             )
         )
     return found
@@ -373,12 +369,16 @@ def _of_events(events: Iterable[EventRecord], by: str, starts: bool) -> tuple[li
     ends = [one for one in several if one.name in FLOW_ENDS]
     outcome = None
     if ends:
-        last = max(ends, key=lambda one: (one.time_ns, one.name, text(one.attributes, "flow.summary.final_outcome")))
-        outcome = (
-            text(last.attributes, "flow.summary.final_outcome") if last.name == "flow.completed" else last.name[5:]
-        )
+        _, outcome = max((one.time_ns, _outcome_of(one)) for one in ends)
     kinds = {"alert"} if starts else {"alert", "start"}
     return [_named(one.name, one.attributes, by) for one in several if kind_of(one) not in kinds], outcome
+
+
+def _outcome_of(end: EventRecord) -> str:
+    """As `lead_runs` says it."""
+    if end.name != "flow.completed":
+        return end.name.removeprefix("flow.")
+    return text(end.attributes, "flow.summary.final_outcome") or "completed"
 
 
 def _named(name: str, attributes: Mapping[str, Any], by: str) -> str:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from leadtrace.store.columns.files import ColumnFile, folder_of, making, write_file, write_ready
+from leadtrace.store.columns.files import ColumnFile, folder_of, making, nobody_making, write_file, write_ready
 from leadtrace.store.columns.ready import READY, ready_file
 from leadtrace.store.columns.register import RELATIONS, registered
 from leadtrace.store.columns.taking import EVENTS, Taker
@@ -84,10 +84,14 @@ def copy_new(path: Path, per_file: int = PER_FILE) -> Iterator[Made]:
 
 
 def add_ready(path: Path) -> None:
-    """Write what lies beside a file of events and is not there: what made the file was of an earlier version."""
+    """Write what lies beside files of events and is not there: what made them was of an earlier version.
+
+    While nobody makes a file: of two with parts of one run, the later must have met the earlier.
+    """
+    folder = folder_of(path)
     done: set[str] = set()
     while True:
-        with plainly(path), making(folder_of(path)):
+        with plainly(path), nobody_making(folder):
             connection = connect_reader(path)
             try:
                 files = registered(connection).of(EVENTS)
@@ -98,9 +102,8 @@ def add_ready(path: Path) -> None:
                 return
             done.add(one)
             for what in READY:
-                events, target = folder_of(path) / one, folder_of(path) / ready_file(one, what)
-                if events.exists() and not target.exists():
-                    write_ready(what, events, target)
+                if (folder / one).exists() and not (folder / ready_file(one, what)).exists():
+                    write_ready(what, folder / one, one)
 
 
 def _first_gap(state: Registered, per_file: int) -> tuple[int, int, int] | None:
@@ -128,10 +131,17 @@ def remake(path: Path, every_changed: bool = False) -> Iterator[Made]:
                 if not group:
                     return
                 tables = _remade(connection, folder_of(path), group, state)
+                replaced = tuple(one.file for one in group)
                 file = write_file(
-                    folder_of(path), group[0].relation, group[0].first, group[-1].last, tables, for_reports=True
+                    folder_of(path),
+                    group[0].relation,
+                    group[0].first,
+                    group[-1].last,
+                    tables,
+                    for_reports=True,
+                    replaced=replaced,
                 )
-                made = Made(file, state.seen, state.erasures, tuple(one.file for one in group))
+                made = Made(file, state.seen, state.erasures, replaced)
             finally:
                 connection.close()
         yield made

@@ -77,7 +77,13 @@ def missing() -> str:
 
 
 def write_file(
-    folder: Path, relation: int, first: int, last: int, tables: Iterable[pyarrow.Table], for_reports: bool = False
+    folder: Path,
+    relation: int,
+    first: int,
+    last: int,
+    tables: Iterable[pyarrow.Table],
+    for_reports: bool = False,
+    replaced: Collection[str] = (),
 ) -> ColumnFile:
     """Write the rows of those arrivals; on the disk, under its name, when this returns. Raises SourceError where it cannot.
 
@@ -118,7 +124,7 @@ def write_file(
             os.fsync(written.fileno())
         if for_reports and rows and relation == EVENTS:
             for what in READY:
-                write_ready(what, half, folder / ready_file(name, what))
+                write_ready(what, half, name, replaced)
         half.rename(folder / name)
         _sync_folder(folder)
     except OSError as cause:
@@ -168,14 +174,15 @@ def _sort_by_name(half: Path, time: str) -> None:
         by_name.unlink(missing_ok=True)
 
 
-def write_ready(what: str, events: Path, target: Path) -> None:
-    """Write what lies beside a file of events; on the disk, under its name, when this returns.
+def write_ready(what: str, events: Path, name: str, replaced: Collection[str] = ()) -> None:
+    """Write what lies beside a file of events of that name; on the disk, under its own name, when this returns.
 
     Raises SourceError where it cannot.
     """
     import pyarrow.parquet as pq
 
-    found = worked_out(what, events)
+    found = worked_out(what, events, name, replaced)
+    target = events.with_name(ready_file(name, what))
     half = target.with_name(target.name + ".half")
     try:
         with open(half, "xb", opener=_private) as file:

@@ -32,13 +32,20 @@ if TYPE_CHECKING:
     from leadtrace.store.columns.register import Registered
     from leadtrace.store.relations.interface import Parameters, Row, Slice, Tables
 
-__all__ = ["NEAREST_RANK", "ColumnEngine"]
+__all__ = ["AGGREGATES", "ColumnEngine"]
 
 _FACTS: Final = frozenset(one.name for one in FACTS)
 _NAMES: Final = {EVENTS: "events", SPANS: "spans"}
 _MOST_MEMORY: Final = 8 << 30
-NEAREST_RANK: Final = "CREATE MACRO nearest_rank(value, percent) AS quantile_disc(value, percent * 0.01)"
-"""The aggregate of the relations as DuckDB has it: of a decimal, so that it finds the rank in integers, as rows do."""
+AGGREGATES: Final = (
+    # Of a decimal, so that it finds the rank in integers, as rows do.
+    "CREATE MACRO nearest_rank(value, percent) AS quantile_disc(value, percent * 0.01)",
+    # One whole number of each place sorts in half the time that an ordered aggregate takes.
+    """CREATE MACRO in_order(number, time_ns, sequence) AS array_to_string(list_transform(list_sort(list(
+      (time_ns::UHUGEINT << 65) | (sequence::UHUGEINT << 17) | number::UHUGEINT
+    )), lambda one: (one & 131071)::INTEGER), ' ')""",
+)
+"""The aggregates of the relations as DuckDB has them."""
 
 
 class ColumnEngine:
@@ -64,17 +71,16 @@ class ColumnEngine:
         self._duck.execute("LOAD parquet")
         self._duck.execute("SET parquet_metadata_cache = true")
         self._memory = self._limit_memory()
-        self._duck.execute(NEAREST_RANK)
+        for one in AGGREGATES:
+            self._duck.execute(one)
         self._part: Slice | None = None
         self._facts: dict[int, frozenset[str]] = {}
         """Which columns of the attributes the rest has, by relation."""
         self._laid = LaidOut()
-        self._parts: dict[str, str] = {}
-        """SQL of all parts of what lies beside the files, once it was needed."""
         self._runs = ""
-        """SQL of all runs, with the columns that were needed."""
-        self._joined: frozenset[str] = frozenset()
-        """Those columns."""
+        """SQL of all runs, once they were needed."""
+        self._told = ""
+        """SQL of all parts of what was told last, once it was needed."""
         self._run_columns: frozenset[str] = frozenset()
         """Which of their columns lie in a table."""
         self._runs_in = ""
@@ -133,8 +139,8 @@ class ColumnEngine:
             if have is None or not needed <= have:
                 self._lay_out_rest(relation, needed | (have or frozenset()))
                 fresh = True
-        if "lead_stops" in found.relations and "told" not in self._parts:
-            self._parts["told"] = self._find_parts("told")
+        if "lead_stops" in found.relations and not self._told:
+            self._find_told()
             fresh = True
         if "lead_runs" in found.relations:
             fresh = self._lay_out_runs(found.among(RUN_COLUMNS) | {"run_id", "tenant"}, sql.count("lead_runs")) or fresh
@@ -163,20 +169,8 @@ class ColumnEngine:
 
     def _lay_out_runs(self, columns: frozenset[str], times: int) -> bool:
         """Whether runs lie elsewhere than before: in the files, or for a query that goes through them often in a table."""
-        if "runs" not in self._parts:
-            parts = self._parts["runs"] = self._find_parts("runs")
-            self._duck.execute(
-                f"CREATE TEMP TABLE met_again AS SELECT key FROM ({parts}) GROUP BY key HAVING count(*) > 1"  # noqa: S608 - as above
-            )
-        if not columns <= self._joined:
-            self._joined |= columns
-            again = f"SELECT * FROM ({self._parts['runs']}) WHERE key IN (SELECT key FROM met_again)"  # noqa: S608 - as above
-            self._duck.execute(
-                f"CREATE OR REPLACE TEMP TABLE joined_runs AS {joined(again, self._listed(self._joined))}"
-            )
-            listed = ", ".join(self._listed(self._joined))
-            once = f"SELECT {listed} FROM ({self._parts['runs']}) WHERE key NOT IN (SELECT key FROM met_again)"  # noqa: S608 - as above
-            self._runs = f"{once} UNION ALL SELECT {listed} FROM joined_runs"  # noqa: S608 - as above
+        if not self._runs:
+            self._find_runs()
         if times >= _OFTEN and not columns <= self._run_columns:
             self._run_columns |= columns
             listed = ", ".join(self._listed(self._run_columns))
@@ -185,17 +179,33 @@ class ColumnEngine:
         before, self._runs_in = self._runs_in, "all_runs" if columns <= self._run_columns else f"({self._runs})"
         return before != self._runs_in
 
-    def _find_parts(self, what: str) -> str:
-        """A table of the parts that no file has ready; gives the SQL of all parts."""
+    def _find_runs(self) -> None:
+        """Put those together that have parts in several files; most are read as they lie there."""
+        parts, ready = self._find_parts("runs", "again")
+        keys = all_parts("again", (beside["again"] for beside in ready), "other_runs")
+        self._duck.execute(f"CREATE TEMP TABLE met_again AS SELECT DISTINCT key FROM ({keys})")  # noqa: S608 - as above
+        again = f"SELECT * FROM ({parts}) WHERE key IN (SELECT key FROM met_again)"  # noqa: S608 - as above
+        self._duck.execute(f"CREATE TEMP TABLE joined_runs AS {joined(again)}")
+        listed = ", ".join(RUN_COLUMNS)
+        once = f"SELECT {listed} FROM ({parts}) WHERE key NOT IN (SELECT key FROM met_again)"  # noqa: S608 - as above
+        self._runs = f"{once} UNION ALL SELECT {listed} FROM joined_runs"  # noqa: S608 - as above
+
+    def _find_told(self) -> None:
+        self._told, _ = self._find_parts("told")
+
+    def _find_parts(self, *what: str) -> tuple[str, list[dict[str, Path]]]:
+        """SQL of all parts of the first: those that lie ready, and the others in a table that is made here; and the files in
+        which they and the rest of it lie ready."""
         ready, others = [], []
         for one in self._state.of(EVENTS):
-            path = folder_of(self._path) / ready_file(one.file, what)
-            if one.rows and path.exists() and not self._state.changed_in(one):
-                ready.append(path)
+            beside = {name: folder_of(self._path) / ready_file(one.file, name) for name in what}
+            if one.rows and all(path.exists() for path in beside.values()) and not self._state.changed_in(one):
+                ready.append(beside)
             else:
                 others.append(one)
-        self._duck.execute(f"CREATE TEMP TABLE other_{what} AS {parts_of(what, self._union(EVENTS, others))}")
-        return all_parts(what, ready, f"other_{what}")
+        first = what[0]
+        self._duck.execute(f"CREATE TEMP TABLE other_{first} AS {parts_of(first, self._union(EVENTS, others))}")
+        return all_parts(first, (beside[first] for beside in ready), f"other_{first}"), ready
 
     def _listed(self, columns: frozenset[str]) -> list[str]:
         return [one for one in RUN_COLUMNS if one in columns]
@@ -227,8 +237,8 @@ class ColumnEngine:
             self._view(f"lead_{name}", f"SELECT * FROM ({self._union(relation, within)}){where}")  # noqa: S608 - as above
         if self._runs:
             self._view("lead_runs", f"SELECT * FROM {self._runs_in}{among}")  # noqa: S608 - as above
-        if "told" in self._parts:
-            told = _TOLD.format(parts=self._parts["told"], since=f"{part.since_ns:019}")
+        if self._told:
+            told = _TOLD.format(parts=self._told, since=f"{part.since_ns:019}")
             self._view("lead_stops", bounded(read_view("lead_stops"), part).replace("{told_last}", told))
         if len(self._facts) == len(_NAMES):
             self._view("lead_shared", _SHARED)

@@ -1,11 +1,12 @@
 """What lies ready beside a file of events: worked out of it and of nothing else, so that a report need not.
 
     runs-…    the parts of `lead_runs`, sorted by the end of the runs
+    again-…   the keys of those runs of which other files had parts when this one was made
     told-…    the parts of what `lead_stops` stands on, sorted by when it was told
 
 Reports ask for runs of all time, and working them out of twenty million events takes longer than the rest of a day's report. A
-run that lies in one part is read from there as it is; one in several is put together. Parts of files with changed rows are
-not read.
+run that lies in one part is read from there as it is; one in several is put together. Of two files that have parts of one run,
+the one made later names it, so that together they name all. Parts of files with changed rows are not read.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from leadtrace.store.relations.named import bounded, read_view
 from leadtrace.store.relations.on_rows import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
     import pyarrow
@@ -33,9 +34,9 @@ RUN_COLUMNS: Final = (
 """The columns of `lead_runs` in their order."""
 _SUMS: Final = ("ends", "handed_over")
 
-READY: Final = {"runs": (*RUN_COLUMNS, "key"), "told": ("run_id", "tenant", "told")}
-"""What there is beside a file, and its columns."""
-_SORTED: Final = {"runs": "end_ns, start_ns, run_id, tenant", "told": "told, run_id, tenant"}
+READY: Final = {"runs": (*RUN_COLUMNS, "key"), "again": ("key",), "told": ("run_id", "tenant", "told")}
+"""What there is beside a file, in the order in which it is made, and its columns."""
+_SORTED: Final = {"runs": "end_ns, start_ns, run_id, tenant", "again": "key", "told": "told, run_id, tenant"}
 
 # The outcome is that of the end told last, as in the view: of two at one moment, the greater text.
 _JOINED: Final = {
@@ -72,8 +73,8 @@ def joined(parts: str, columns: Iterable[str] = RUN_COLUMNS) -> str:
     return f"SELECT {listed} FROM ({parts}) GROUP BY run_id, tenant"  # noqa: S608 - texts of ours
 
 
-def worked_out(what: str, path: Path) -> pyarrow.Table:
-    """What is to lie beside a file of events."""
+def worked_out(what: str, path: Path, name: str, but: Collection[str]) -> pyarrow.Table:
+    """What is to lie beside the file of events at `path`, which will have that name and stand in place of others."""
     import duckdb
 
     config: dict[str, str | bool | int | float | list[str]] = {
@@ -82,8 +83,21 @@ def worked_out(what: str, path: Path) -> pyarrow.Table:
         "autoinstall_known_extensions": False,
     }
     with duckdb.connect(":memory:", config=config) as duck:
-        parts = parts_of(what, f"SELECT * FROM read_parquet({quoted(str(path))})")  # noqa: S608 - a name of ours
+        if what == "again":
+            own = path.with_name(ready_file(name, "runs"))
+            not_met = {own.name, *(ready_file(one, "runs") for one in but)}
+            parts = _met_in(own, [one for one in path.parent.glob("runs-*.parquet") if one.name not in not_met])
+        else:
+            parts = parts_of(what, f"SELECT * FROM read_parquet({quoted(str(path))})")  # noqa: S608 - a name of ours
         return duck.sql(f"SELECT * FROM ({parts}) ORDER BY {_SORTED[what]}").to_arrow_table()  # noqa: S608 - as above
+
+
+def _met_in(own: Path, others: Sequence[Path]) -> str:
+    if not others:
+        return f"SELECT key FROM read_parquet({quoted(str(own))}) WHERE false"  # noqa: S608 - as above
+    listed = ", ".join(quoted(str(one)) for one in others)
+    return f"""SELECT DISTINCT key FROM read_parquet([{listed}])
+WHERE key IN (SELECT key FROM read_parquet({quoted(str(own))}))"""  # noqa: S608 - as above
 
 
 def all_parts(what: str, paths: Iterable[Path], others: str) -> str:

@@ -4,8 +4,10 @@ An analysis is one text of SQL over five relations, in the subset that every eng
 joins, window functions, integer nanoseconds, money as integer micro-units. Ratios and Decimal are made in Python of what it
 returns. docs/relations.md lists the columns.
 
-One function is not of standard SQL, and every engine has it: the aggregate `nearest_rank(value, percent)`, the smallest value
-that at least so many percent (a whole number from 0 to 100) of all do not exceed; NULL values do not count.
+Two aggregates are not of standard SQL, and every engine has them: `nearest_rank(value, percent)`, the smallest value that at
+least so many percent (a whole number from 0 to 100) of all do not exceed; NULL values do not count. `in_order(number, time_ns,
+sequence)`, the numbers (each at most `MOST_IN_ORDER`) in the order of time, then of sequence, then their own, as one text with
+spaces between.
 
     lead_events   one row per event in the slice: its time within the window, its tenant the asked one
     lead_spans    one row per span that begins within the window
@@ -30,12 +32,24 @@ if TYPE_CHECKING:
 
     from leadtrace.store.interface import Source
 
-__all__ = ["Answering", "ColumnsReplacedError", "Parameters", "Relational", "Relations", "Row", "Slice", "Tables"]
+__all__ = [
+    "MOST_IN_ORDER",
+    "Answering",
+    "ColumnsReplacedError",
+    "Parameters",
+    "Relational",
+    "Relations",
+    "Row",
+    "Slice",
+    "Tables",
+]
 
 Row: TypeAlias = "tuple[Any, ...]"
 Parameters: TypeAlias = "Mapping[str, str | int | float | None]"
 Tables: TypeAlias = "Mapping[str, str]"
 _NONE: Final[Tables] = MappingProxyType({})
+MOST_IN_ORDER: Final = (1 << 17) - 1
+"""The largest number that `in_order` can put into an order."""
 
 
 @dataclass(slots=True, frozen=True)

@@ -43,6 +43,7 @@ class RowEngine:
         self._facts: frozenset[str] = frozenset()
         self._laid = LaidOut()
         connection.create_aggregate_function("nearest_rank", _NearestRank, 2)
+        connection.create_aggregate_function("in_order", _InOrder, 3)
         connection.execute("BEGIN")
         connection.execute(
             "CREATE TEMP TABLE processes "
@@ -103,6 +104,20 @@ class _NearestRank:
             return None
         rank = -(len(self._values) * self._percent // -100)  # rounded up, in integers
         return sorted(self._values)[max(rank, 1) - 1]
+
+
+class _InOrder:
+    """The aggregate `in_order(number, time_ns, sequence)`."""
+
+    def __init__(self) -> None:
+        self._places: list[tuple[int, int, int]] = []
+
+    def step(self, *given: Any) -> None:
+        number, time_ns, sequence = given
+        self._places.append((time_ns, sequence, number))
+
+    def final(self) -> str:
+        return " ".join(str(number) for _, _, number in sorted(self._places))
 
 
 def _describe_kinds(connection: apsw.Connection) -> None:
