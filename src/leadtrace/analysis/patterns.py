@@ -36,9 +36,11 @@ _CHANCE: Final = 0.001
 
 # Whose events they are. A flow may learn its lead after it began: what it told before is that lead's, too; only for that is its
 # run looked up.
-_HOMES: Final = """
-SELECT run_id, tenant, lead_id FROM lead_runs
-WHERE lead_id <> '' AND run_id IN (SELECT run_id FROM lead_events WHERE lead_id = '' AND run_id <> '')"""
+_HOMES: Final = {
+    "strays": "SELECT DISTINCT run_id FROM lead_events WHERE lead_id = '' AND run_id <> ''",
+    "homes": """
+SELECT run_id, tenant, lead_id FROM lead_runs WHERE lead_id <> '' AND run_id IN (SELECT run_id FROM strays)""",
+}
 _MINE: Final = {
     "lead": """
   SELECT e.tenant || '/' || e.lead_id AS who, {columns} FROM lead_events e WHERE e.lead_id <> '' AND {which}
@@ -162,7 +164,7 @@ def patterns(relations: Relations, options: PatternOptions) -> Report[Row]:
     given: dict[str, str | int | float | None] = {"since": options.since_ns}
     given |= {f"bad_{number}": one for number, one in enumerate(bad)}
     marks = ", ".join(f"$bad_{number}" for number in range(len(bad)))
-    tables = {"homes": _HOMES, "numbered": _NUMBERED.format(label=_label(options.by), which=which)}
+    tables = {**_HOMES, "numbered": _NUMBERED.format(label=_label(options.by), which=which)}
     names = [str(label) for (label,) in relations.query("SELECT label FROM numbered ORDER BY number", tables=tables)]
     if len(names) > MOST_IN_ORDER:
         raise SettingsError(
@@ -323,7 +325,7 @@ def _conversion(relations: Relations, options: PatternOptions) -> list[Conversio
             f"nearest_rank(CASE WHEN {reached} AND {took} >= 0 THEN {took} END, 50)",
         ]
     asked = f"SELECT {', '.join(figures)} FROM (SELECT who, {firsts} FROM ({mine}) told GROUP BY who) each_lead"  # noqa: S608 - of parameters
-    (row,) = relations.query(asked, given, {"homes": _HOMES})
+    (row,) = relations.query(asked, given, _HOMES)
     rows = [row[3 * place : 3 * place + 3] for place in places]
     found: list[Conversion] = []
     for place, ((leads, backwards, took), step) in enumerate(zip(rows, steps, strict=True)):

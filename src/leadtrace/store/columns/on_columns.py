@@ -239,7 +239,7 @@ class ColumnEngine:
             self._view("lead_runs", f"SELECT * FROM {self._runs_in}{among}")  # noqa: S608 - as above
         if self._told:
             told = _TOLD.format(parts=self._told, since=f"{part.since_ns:019}")
-            self._view("lead_stops", bounded(read_view("lead_stops"), part).replace("{told_last}", told))
+            self._view("lead_stops", bounded(read_view("lead_stops").replace("{told_last}", told), part))
         if len(self._facts) == len(_NAMES):
             self._view("lead_shared", _SHARED)
 
@@ -267,7 +267,9 @@ _OFTEN: Final = 5
 """So many times in one query, and runs are laid out in a table first: files are slow to read again."""
 _DUCK: Final = {"string": "VARCHAR", "int64": "BIGINT", "double": "DOUBLE"}
 _UNITS: Final = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
-_TOLD: Final = "SELECT run_id, tenant, max(told) AS told FROM ({parts}) WHERE told >= '{since}' GROUP BY run_id, tenant"
+_TOLD: Final = """SELECT run_id, tenant, max(told) AS told FROM ({parts})
+WHERE told >= '{since}' AND run_id IN (SELECT run_id FROM lead_runs WHERE start_ns >= {{since}} AND start_ns < {{until}})
+GROUP BY run_id, tenant"""
 _SHARED: Final = """
 SELECT DISTINCT arrival, lead_id, tenant FROM (
   SELECT arrival, tenant, unnest(from_json(lead_ids, '["VARCHAR"]')) AS lead_id FROM all_events WHERE lead_ids <> ''
