@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BUSINESS", "BusinessOptions", "Deliveries", "Takings", "Unattributed", "business", "moment_ns"]
 
+_DAY: Final = 86_400 * 10**9
+
 # What is on the record itself comes first; events inside a flow do not carry the rest, their run does.
 _GROUPS: Final = {
     "total": ("''", "''"),
@@ -35,12 +37,13 @@ _GROUPS: Final = {
 _LEAD: Final = "CASE WHEN e.lead_id <> '' THEN e.lead_id ELSE coalesce(r.lead_id, '') END"
 
 # The runs by which a record's group is known; or else only those of records that name no lead: few, where most runs are many.
-_RUNS: Final = """
-SELECT run_id, tenant, lead_id FROM lead_runs WHERE run_id IN (
-  SELECT run_id FROM lead_events
-  WHERE lead_id = '' AND name IN ('flow.started', 'enhancement.success', 'enhancement.failed', 'enhancement.cancelled',
-    'lead.purchased')
-)"""
+_RUNS: Final = {
+    "strays": """
+SELECT DISTINCT run_id FROM lead_events
+WHERE lead_id = '' AND name IN ('flow.started', 'enhancement.success', 'enhancement.failed', 'enhancement.cancelled',
+  'lead.purchased')""",
+    "runs": "SELECT run_id, tenant, lead_id FROM lead_runs WHERE run_id IN (SELECT run_id FROM strays)",
+}
 _BY_RUN: Final = ("source", "campaign", "flow")
 # A bulk call has one end event per lead, each with its share of the cost: their sum is the call's, once.
 _SPENT: Final = """
@@ -102,30 +105,35 @@ WHERE lead_id <> ''
 GROUP BY grp, tenant, lead_id"""
 
 # What a flow's end says, beside what was counted of its own run up to then. Runs that went on elsewhere are left out: their
-# flow could not know. What another process told may only seem to have come after the end, by its clock: where all of the run
-# together is what its flow said, it is that.
-_SAID: Final = """
-WITH ends AS (
-  SELECT e.tenant AS tenant, e.run_id AS run_id, {group} AS grp, e.currency AS currency, e.time_ns AS time_ns,
-    e.said_revenue_micro AS said_revenue, e.said_cost_micro AS said_cost,
+# flow could not know. What another process told may only seem to have come after the end, by its clock, or before the start:
+# within a day of them it is looked at, and where all of the run together is what its flow said, it is that.
+_SAID_ENDS: Final = """
+SELECT tenant, run_id, start_ns, grp, currency, time_ns, said_revenue, said_cost
+FROM (
+  SELECT e.tenant AS tenant, e.run_id AS run_id, r.start_ns AS start_ns, {group} AS grp, e.currency AS currency,
+    e.time_ns AS time_ns, e.said_revenue_micro AS said_revenue, e.said_cost_micro AS said_cost,
     row_number() OVER (PARTITION BY e.tenant, e.run_id ORDER BY e.time_ns, e.arrival) AS place
   FROM lead_events e
   JOIN lead_runs r ON r.run_id = e.run_id AND r.tenant = e.tenant
   WHERE e.name IN ('flow.completed', 'flow.failed', 'flow.cancelled', 'flow.interrupted') AND e.run_id <> ''
-    AND e.time_ns < $as_of AND r.handed_over = 0
+    AND e.time_ns < $as_of AND r.handed_over = 0 AND r.end_ns >= $since
     AND (e.said_revenue_micro IS NOT NULL OR e.said_cost_micro IS NOT NULL)
-),
-amounts AS (
+) ends
+WHERE place = 1"""
+_WITHIN: Final = f"""
+SELECT min(coalesce(start_ns, 0)) - {_DAY}, max(time_ns) + {_DAY} FROM said_ends"""  # noqa: S608 - of a constant
+_SAID: Final = """
+WITH amounts AS (
   SELECT d.tenant AS tenant, d.run_id AS run_id, d.said_revenue AS said_revenue, d.said_cost AS said_cost,
     CASE WHEN c.time_ns <= d.time_ns THEN 1 ELSE 0 END AS before_end,
     CASE WHEN c.name = 'delivery.accepted' THEN coalesce(c.revenue_micro, 0) ELSE 0 END AS revenue,
     CASE WHEN c.name = 'lead.purchased' THEN coalesce(c.price_micro, 0)
       WHEN c.name <> 'delivery.accepted' THEN coalesce(c.cost_micro, 0) ELSE 0 END AS cost
   FROM all_events c
-  JOIN ends d ON d.tenant = c.tenant AND d.run_id = c.run_id AND d.place = 1
+  JOIN said_ends d ON d.tenant = c.tenant AND d.run_id = c.run_id
   WHERE c.name IN ('delivery.accepted', 'enhancement.success', 'enhancement.failed', 'enhancement.cancelled',
       'lead.purchased')
-    AND c.currency = d.currency
+    AND c.currency = d.currency AND c.time_ns >= $first AND c.time_ns < $last
 ),
 counted AS (
   SELECT tenant, run_id,
@@ -142,9 +150,8 @@ FROM (
     coalesce(d.said_cost, coalesce(c.cost, 0)) AS said_cost, coalesce(c.cost, 0) AS cost,
     CASE WHEN coalesce(d.said_revenue, coalesce(c.revenue, 0)) <> coalesce(c.revenue, 0)
       OR coalesce(d.said_cost, coalesce(c.cost, 0)) <> coalesce(c.cost, 0) THEN 1 ELSE 0 END AS differs
-  FROM ends d
+  FROM said_ends d
   LEFT JOIN counted c ON c.tenant = d.tenant AND c.run_id = d.run_id
-  WHERE d.place = 1
 ) each_run
 GROUP BY grp, currency
 HAVING sum(differs) > 0
@@ -299,7 +306,7 @@ def _figures(relations: Relations, options: BusinessOptions, given: Parameters) 
     tables = {
         **SALES,
         "sold": _SOLD.format(group=sale_group, join=_SOLD_IN if by_run else ""),
-        **({} if by_run else {"runs": _RUNS}),
+        **({} if by_run else _RUNS),
         "spent": _SPENT.format(group=group, lead=_LEAD, runs=runs, nothing=nothing),
         "begun": _BEGUN.format(group=group, lead=_LEAD, runs=runs, nothing=nothing),
         "each_lead": _EACH_LEAD,
@@ -350,7 +357,10 @@ def _deliveries(row: tuple[Any, ...], leads: int, delivered: int) -> Deliveries:
 def _unattributed(relations: Relations, options: BusinessOptions, given: Parameters) -> list[Unattributed]:
     if options.by == "buyer":
         return []
-    group = _GROUPS[options.by][1].format(lead=_LEAD)
+    tables = {"said_ends": _SAID_ENDS.format(group=_GROUPS[options.by][1].format(lead=_LEAD))}
+    ((first, last),) = relations.query(_WITHIN, given, tables)
+    if last is None:
+        return []
     return [
         Unattributed(
             of,
@@ -365,7 +375,7 @@ def _unattributed(relations: Relations, options: BusinessOptions, given: Paramet
             from_micro(said_cost - cost),
         )
         for of, currency, runs, differing, said_revenue, revenue, said_cost, cost in relations.query(
-            _SAID.format(group=group), given
+            _SAID, {**given, "first": first, "last": last}, tables
         )
     ]
 

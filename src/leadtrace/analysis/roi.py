@@ -82,27 +82,26 @@ SELECT tenant, lead_id, flow_name, source, campaign FROM (
   WHERE r.lead_id <> '' AND r.start_ns >= $since AND r.start_ns < $until
 ) passages
 WHERE place = 1"""
-_HELPED: Final = """
-WITH succeeded AS (
-  SELECT DISTINCT tenant, lead_id, {named} AS named
-  FROM lead_events
-  WHERE name = 'enhancement.success' AND lead_id <> '' AND {chosen}
-)
+_HELPED: Final = {
+    "succeeded": """
+SELECT DISTINCT tenant, lead_id, {named} AS named
+FROM lead_events WHERE name = 'enhancement.success' AND lead_id <> '' AND {chosen}""",
+    "strays": """
+SELECT DISTINCT tenant, run_id, {named} AS named
+FROM lead_events WHERE name = 'enhancement.success' AND lead_id = '' AND run_id <> '' AND {chosen}""",
+    "homes": "SELECT run_id, tenant, lead_id FROM lead_runs WHERE lead_id <> '' AND run_id IN (SELECT run_id FROM strays)",
+    "helped": """
 SELECT tenant, lead_id, '' AS named FROM leads
 UNION ALL
 SELECT tenant, lead_id, named FROM succeeded
 UNION ALL
 SELECT tenant, lead_id, named FROM (
-  SELECT s.tenant AS tenant, r.lead_id AS lead_id, s.named AS named
-  FROM (
-    SELECT DISTINCT tenant, run_id, {named} AS named
-    FROM lead_events WHERE name = 'enhancement.success' AND lead_id = '' AND run_id <> '' AND {chosen}
-  ) s
-  JOIN lead_runs r ON r.run_id = s.run_id AND r.tenant = s.tenant
-  WHERE r.lead_id <> ''
+  SELECT s.tenant AS tenant, h.lead_id AS lead_id, s.named AS named
+  FROM strays s JOIN homes h ON h.run_id = s.run_id AND h.tenant = s.tenant
   EXCEPT
   SELECT tenant, lead_id, named FROM succeeded
-) by_run"""
+) by_run""",
+}
 _WORTH: Final = """
 WITH earned AS (
   SELECT tenant, lead_id, currency, sum(revenue_micro) AS revenue, count(*) AS accepted
@@ -381,7 +380,8 @@ def _measured(relations: Relations, options: RoiOptions) -> dict[tuple[str, str]
     """Every enhancement in every currency in which leads were sold."""
     named, _ = _columns(options)
     chosen, given = _chosen(options, named)
-    tables = {**SALES, "leads": _LEADS, "helped": _HELPED.format(named=named, chosen=chosen)}
+    helped = {name: text.format(named=named, chosen=chosen) for name, text in _HELPED.items()}
+    tables = {**SALES, "leads": _LEADS, **helped}
     sizes: dict[str, dict[tuple[str, str, str], int]] = defaultdict(dict)
     sold: dict[tuple[str, str], dict[tuple[str, str, str], list[tuple[int, int, int, int]]]]
     sold = defaultdict(lambda: defaultdict(list))

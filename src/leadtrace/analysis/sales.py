@@ -35,32 +35,43 @@ _STANDING: Final = f"""substr('0000000000000000000' || CAST(time_ns AS VARCHAR),
       || CAST(coalesce(revenue_micro, 0) + {_ZERO} AS VARCHAR) || currency"""
 
 # Few answers name no lead: only for those is a run looked up. Later answers count where they are of the window's deliveries.
+# What is few is a table of its own, so that an engine goes through the many with it, and not the other way round.
 SALES: Final[Tables] = {
     "given": f"""
 SELECT {_ANSWER}
-FROM all_events e
-WHERE e.name IN ({_NAMES}) AND e.time_ns >= $since AND e.time_ns < $until AND e.time_ns < $as_of""",  # noqa: S608 - of constants alone
+FROM lead_events e
+WHERE e.name IN ({_NAMES}) AND e.time_ns < $as_of""",  # noqa: S608 - of constants alone
+    "given_ids": "SELECT DISTINCT delivery_id FROM given WHERE delivery_id <> ''",
+    "given_spans": "SELECT DISTINCT delivery FROM given WHERE delivery_id = '' AND delivery LIKE 'span %'",
+    "later": f"""
+SELECT e.arrival AS arrival FROM all_events e
+WHERE e.name IN ({_NAMES}) AND e.time_ns >= $until AND e.time_ns < $as_of AND e.delivery_id <> ''
+  AND e.delivery_id IN (SELECT delivery_id FROM given_ids)
+UNION ALL
+SELECT e.arrival FROM all_events e
+WHERE e.name IN ({_NAMES}) AND e.time_ns >= $until AND e.time_ns < $as_of AND e.delivery_id = '' AND e.word = 'delivery'
+  AND 'span ' || e.trace_id || e.span_id IN (SELECT delivery FROM given_spans)""",  # noqa: S608 - as above
     "answers": f"""
 SELECT tenant, lead_id, delivery, time_ns, answer, buyer, delivery_id, run_id, revenue_micro, currency FROM given
 UNION ALL
 SELECT {_ANSWER}
 FROM all_events e
-WHERE e.name IN ({_NAMES}) AND e.time_ns >= $until AND e.time_ns < $as_of AND {_KEY} IN (SELECT delivery FROM given)""",  # noqa: S608 - as above
+WHERE e.name IN ({_NAMES}) AND e.time_ns >= $until AND e.arrival IN (SELECT arrival FROM later)""",  # noqa: S608 - as above
     "before": f"""
 SELECT tenant, lead_id, run_id, delivery_id
 FROM all_events
 WHERE name IN ({_NAMES}) AND time_ns < $since AND delivery_id <> ''
-  AND delivery_id IN (SELECT delivery_id FROM given WHERE delivery_id <> '')""",  # noqa: S608 - as above
+  AND delivery_id IN (SELECT delivery_id FROM given_ids)""",  # noqa: S608 - as above
+    "nameless": """
+SELECT run_id FROM answers WHERE lead_id = '' UNION SELECT run_id FROM before WHERE lead_id = ''""",
+    "sale_homes": "SELECT run_id, tenant, lead_id FROM lead_runs WHERE run_id IN (SELECT run_id FROM nameless)",
     "sales": f"""
-WITH homes AS (
-  SELECT run_id, tenant, lead_id FROM lead_runs WHERE run_id IN (SELECT run_id FROM answers WHERE lead_id = '')
-),
-told AS (
+WITH told AS (
   SELECT a.tenant AS tenant, CASE WHEN a.lead_id <> '' THEN a.lead_id ELSE coalesce(h.lead_id, '') END AS lead_id,
     a.delivery AS delivery, a.time_ns AS time_ns, a.answer AS answer, a.buyer AS buyer, a.delivery_id AS delivery_id,
     a.run_id AS run_id, a.revenue_micro AS revenue_micro, a.currency AS currency
   FROM answers a
-  LEFT JOIN homes h ON h.run_id = a.run_id AND h.tenant = a.tenant AND a.lead_id = ''
+  LEFT JOIN sale_homes h ON h.run_id = a.run_id AND h.tenant = a.tenant AND a.lead_id = ''
 ),
 answered AS (
   SELECT tenant, lead_id, delivery, min(time_ns) AS first_ns, max(time_ns) AS time_ns, max(buyer) AS buyer,
@@ -74,9 +85,7 @@ earlier AS (
   SELECT DISTINCT b.tenant AS tenant, CASE WHEN b.lead_id <> '' THEN b.lead_id ELSE coalesce(r.lead_id, '') END AS lead_id,
     'id ' || b.delivery_id AS delivery
   FROM before b
-  LEFT JOIN (
-    SELECT run_id, tenant, lead_id FROM lead_runs WHERE run_id IN (SELECT run_id FROM before WHERE lead_id = '')
-  ) r ON r.run_id = b.run_id AND r.tenant = b.tenant AND b.lead_id = ''
+  LEFT JOIN sale_homes r ON r.run_id = b.run_id AND r.tenant = b.tenant AND b.lead_id = ''
 )
 SELECT a.tenant AS tenant, a.lead_id AS lead_id, a.delivery AS delivery, a.delivery_id AS delivery_id, a.buyer AS buyer,
   a.run_id AS run_id, rtrim(substr(a.standing, 21, 12)) AS answer, a.first_ns AS first_ns, a.time_ns AS answered_ns,
