@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections import defaultdict
 
 import pytest
@@ -164,6 +165,16 @@ def test_what_if_is_the_sum_of_what_is_left_of_each_run(reader: Reader, traffic:
             pytest.approx(rank(after, 0.95), abs=1e-5),
         )
         assert one.faster == pytest.approx(1 - sum(after) / sum(before), abs=1e-9)
+        differences = [old - new for old, new in zip(before, after, strict=True)]
+        if len(differences) < 30:
+            assert (one.saved_low_ms, one.saved_high_ms) == (None, None)
+            continue
+        # Student's t at 97.5 % lies between the normal's 1.96 and the 2.05 of 29 degrees of freedom.
+        deviation = statistics.stdev(differences) / len(differences) ** 0.5
+        assert one.saved_low_ms is not None
+        assert one.saved_high_ms is not None
+        assert (one.saved_low_ms + one.saved_high_ms) / 2 == pytest.approx(statistics.fmean(differences), abs=1e-5)
+        assert 1.95 <= (one.saved_high_ms - one.saved_low_ms) / 2 / deviation <= 2.06
         [money] = [
             row for row in found.of(Earned) if (row.flow, row.version, row.currency) == (one.flow, one.version, "USD")
         ]

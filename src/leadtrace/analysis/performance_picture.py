@@ -146,6 +146,10 @@ def draw_what_if(report: Report[Any], width: int) -> Iterator[Line]:
                 "faint",
             ),
         ]
+        if one.saved_low_ms is not None and one.saved_high_ms is not None and one.runs_changed.numerator:
+            yield [
+                (f"  a run saves {one.saved_low_ms:,.0f} to {one.saved_high_ms:,.0f} ms on average, at 95 %", "faint")
+            ]
         most = max(one.p95_ms, one.new_p95_ms) or 1.0
         room = max(width - 32, 10)
         for name, old, new in (("p50", one.p50_ms, one.new_p50_ms), ("p95", one.p95_ms, one.new_p95_ms)):
