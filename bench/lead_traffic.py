@@ -34,8 +34,8 @@ _COPIED = {
     "lead_traces": "SELECT (lead - 1) * $many + k, (trace - 1) * $many + k FROM base.lead_traces, numbers",
     "run_traces": "SELECT run_id || '_' || k, (trace - 1) * $many + k FROM base.run_traces, numbers",
 }
-_ATTRIBUTES = """replace(replace(attributes, lead_id || '"', lead_id || '_' || k || '"'),
-                 '"leadtrace.run_id":"', '"leadtrace.run_id":"' || k || '_')"""
+_ATTRIBUTES = """replace(replace(replace(attributes, lead_id || '"', lead_id || '_' || k || '"'),
+                 '"leadtrace.run_id":"', '"leadtrace.run_id":"' || k || '_'), '"delivery.id":"', '"delivery.id":"' || k || '_')"""
 _EVENTS = f"""
 INSERT INTO events SELECT (b.arrival - 1) * $many + k, (trace - 1) * $many + k, span_id, idx, time_ns + k, name, kind,
   (b.lead - 1) * $many + k, b.tenant, origin, boot + k, sequence, digest, observed_ns, severity, flags, resource, scope,
@@ -115,6 +115,10 @@ def multiply_columns(path: Path, target: Path, copies: int) -> None:
                 time_column: f"{time_column} + k AS {time_column}",
                 "lead_id": "CASE WHEN lead_id = '' THEN '' ELSE lead_id || '_' || k END AS lead_id",
                 "run_id": "CASE WHEN run_id = '' THEN '' ELSE run_id || '_' || k END AS run_id",
+                "delivery_id": "CASE WHEN delivery_id = '' THEN '' ELSE delivery_id || '_' || k END AS delivery_id",
+                "span_id": "CASE WHEN span_id = '' THEN '' ELSE substr(md5(span_id || k), 1, 16) END AS span_id",
+                "parent_span_id": """CASE WHEN parent_span_id = '' THEN ''
+                  ELSE substr(md5(parent_span_id || k), 1, 16) END AS parent_span_id""",
                 "trace_id": "md5(trace_id || k) AS trace_id",
             }
             columns.append(changed.get(column, column))

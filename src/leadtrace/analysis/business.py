@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 from leadtrace.analysis.model import Rate, Report, Row, Sample, Window, from_micro, limited
 from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.registry import Analysis
-from leadtrace.analysis.sales import SALES, bounds
+from leadtrace.analysis.sales import ANSWER_NAMES, SALES, bounds
 from leadtrace.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BUSINESS", "BusinessOptions", "Deliveries", "Takings", "Unattributed", "business", "moment_ns"]
 
-_DAY: Final = 86_400 * 10**9
+_OFF: Final = 2 * 3_600 * 10**9
+"""How far the clock of a process that worked on a run is believed to be off."""
 
 # What is on the record itself comes first; events inside a flow do not carry the rest, their run does.
 _GROUPS: Final = {
@@ -106,7 +107,7 @@ GROUP BY grp, tenant, lead_id"""
 
 # What a flow's end says, beside what was counted of its own run up to then. Runs that went on elsewhere are left out: their
 # flow could not know. What another process told may only seem to have come after the end, by its clock, or before the start:
-# within a day of them it is looked at, and where all of the run together is what its flow said, it is that.
+# within two hours of them it is looked at, and where all of the run together is what its flow said, it is that.
 _SAID_ENDS: Final = """
 SELECT tenant, run_id, start_ns, grp, currency, time_ns, said_revenue, said_cost
 FROM (
@@ -121,7 +122,7 @@ FROM (
 ) ends
 WHERE place = 1"""
 _WITHIN: Final = f"""
-SELECT min(coalesce(start_ns, 0)) - {_DAY}, max(time_ns) + {_DAY} FROM said_ends"""  # noqa: S608 - of a constant
+SELECT min(coalesce(start_ns, 0)) - {_OFF}, max(time_ns) + {_OFF} FROM said_ends"""  # noqa: S608 - of a constant
 _SAID: Final = """
 WITH amounts AS (
   SELECT d.tenant AS tenant, d.run_id AS run_id, d.said_revenue AS said_revenue, d.said_cost AS said_cost,
@@ -158,17 +159,21 @@ HAVING sum(differs) > 0
 ORDER BY grp, currency"""
 
 # A bulk delivery begins once and is answered once per lead: it is open where nobody answered at all.
-_OPEN: Final = """
-SELECT count(*) FROM (
-  SELECT max(CASE WHEN name = 'delivery.started' AND time_ns < $until THEN 1 ELSE 0 END) AS began,
-    max(CASE WHEN name <> 'delivery.started' THEN 1 ELSE 0 END) AS answered
-  FROM all_events
-  WHERE name IN ('delivery.started', 'delivery.accepted', 'delivery.rejected', 'delivery.pending', 'delivery.failed',
-      'delivery.unconfirmed', 'delivery.cancelled')
-    AND time_ns >= $since AND time_ns < $as_of AND (delivery_id <> '' OR span_id <> '')
-  GROUP BY tenant, CASE WHEN delivery_id <> '' THEN delivery_id ELSE trace_id || span_id END
+_DELIVERY: Final = "CASE WHEN delivery_id <> '' THEN delivery_id ELSE trace_id || span_id END"
+_UNANSWERED: Final = f"""
+SELECT tenant, delivery FROM (
+  SELECT tenant, {_DELIVERY} AS delivery, max(CASE WHEN name = 'delivery.started' THEN 0 ELSE 1 END) AS answered
+  FROM lead_events
+  WHERE (name = 'delivery.started' OR name IN ({ANSWER_NAMES})) AND time_ns < $as_of AND (delivery_id <> '' OR span_id <> '')
+  GROUP BY tenant, {_DELIVERY}
 ) each_delivery
-WHERE began = 1 AND answered = 0"""
+WHERE answered = 0"""  # noqa: S608 - of constants alone
+_OPEN: Final = f"""
+SELECT count(*) FROM unanswered u LEFT JOIN (
+  SELECT DISTINCT tenant, {_DELIVERY} AS delivery FROM all_events
+  WHERE name IN ({ANSWER_NAMES}) AND time_ns >= $until AND time_ns < $as_of AND {_DELIVERY} IN (SELECT delivery FROM unanswered)
+) a ON a.tenant = u.tenant AND a.delivery = u.delivery
+WHERE a.delivery IS NULL"""  # noqa: S608 - as above
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -263,7 +268,7 @@ def business(relations: Relations, options: BusinessOptions) -> Report[Row]:
     )
     rows, notes = limited(sorts, options.limit)
     ((_, _, _, elsewhere, unnamed, *_),) = figures["returns"]
-    ((open_ones,),) = relations.query(_OPEN, given)
+    ((open_ones,),) = relations.query(_OPEN, given, {"unanswered": _UNANSWERED})
     notes += _notes(buyers, sum(row[9] for row in deliveries), unnamed or 0, elsewhere or 0, open_ones)
     return Report(
         BUSINESS.name,

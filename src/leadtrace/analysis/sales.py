@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from leadtrace.analysis.options import Options
     from leadtrace.store.relations.interface import Tables
 
-__all__ = ["ANSWERS", "END_OF_TIME", "SALES", "bounds"]
+__all__ = ["ANSWERS", "ANSWER_NAMES", "END_OF_TIME", "SALES", "bounds"]
 
 ANSWERS: Final = ("accepted", "rejected", "pending", "failed", "unconfirmed", "cancelled")
 END_OF_TIME: Final = 2**62
 """A time after all others: what an open end of a window is in SQL."""
 
-_NAMES: Final = ", ".join(f"'delivery.{one}'" for one in ANSWERS)
+ANSWER_NAMES: Final = ", ".join(f"'delivery.{one}'" for one in ANSWERS)
+"""Their events, as SQL lists them."""
 _KEY: Final = """CASE WHEN e.delivery_id <> '' THEN 'id ' || e.delivery_id
     WHEN e.word = 'delivery' AND e.span_id <> '' THEN 'span ' || e.trace_id || e.span_id
     ELSE 'event ' || CAST(e.arrival AS VARCHAR) END"""
@@ -27,8 +28,8 @@ _ANSWER: Final = f"""e.tenant AS tenant, e.lead_id AS lead_id, {_KEY} AS deliver
     substr(e.name, 10) AS answer, e.buyer AS buyer, e.delivery_id AS delivery_id, e.run_id AS run_id,
     e.revenue_micro AS revenue_micro, e.currency AS currency"""
 
-# The answer that stands, as one text whose greatest is the last: time, no pending one where another was told at that moment,
-# answer, revenue, currency.
+# Most deliveries are answered once. Of several answers the one that stands, as one text whose greatest is the last: time, no
+# pending one where another was told at that moment, answer, revenue, currency.
 _ZERO: Final = 1 << 62
 _STANDING: Final = f"""substr('0000000000000000000' || CAST(time_ns AS VARCHAR), -19)
       || CASE WHEN answer = 'pending' THEN '0' ELSE '1' END || substr(answer || '            ', 1, 12)
@@ -40,33 +41,34 @@ SALES: Final[Tables] = {
     "given": f"""
 SELECT {_ANSWER}
 FROM lead_events e
-WHERE e.name IN ({_NAMES}) AND e.time_ns < $as_of""",  # noqa: S608 - of constants alone
+WHERE e.name IN ({ANSWER_NAMES}) AND e.time_ns < $as_of""",  # noqa: S608 - of constants alone
     "given_ids": "SELECT DISTINCT delivery_id FROM given WHERE delivery_id <> ''",
     "given_spans": "SELECT DISTINCT delivery FROM given WHERE delivery_id = '' AND delivery LIKE 'span %'",
     "later": f"""
 SELECT e.arrival AS arrival FROM all_events e
-WHERE e.name IN ({_NAMES}) AND e.time_ns >= $until AND e.time_ns < $as_of AND e.delivery_id <> ''
+WHERE e.name IN ({ANSWER_NAMES}) AND e.time_ns >= $until AND e.time_ns < $as_of AND e.delivery_id <> ''
   AND e.delivery_id IN (SELECT delivery_id FROM given_ids)
 UNION ALL
 SELECT e.arrival FROM all_events e
-WHERE e.name IN ({_NAMES}) AND e.time_ns >= $until AND e.time_ns < $as_of AND e.delivery_id = '' AND e.word = 'delivery'
+WHERE e.name IN ({ANSWER_NAMES}) AND e.time_ns >= $until AND e.time_ns < $as_of AND e.delivery_id = '' AND e.word = 'delivery'
   AND 'span ' || e.trace_id || e.span_id IN (SELECT delivery FROM given_spans)""",  # noqa: S608 - as above
     "answers": f"""
 SELECT tenant, lead_id, delivery, time_ns, answer, buyer, delivery_id, run_id, revenue_micro, currency FROM given
 UNION ALL
 SELECT {_ANSWER}
 FROM all_events e
-WHERE e.name IN ({_NAMES}) AND e.time_ns >= $until AND e.arrival IN (SELECT arrival FROM later)""",  # noqa: S608 - as above
+WHERE e.name IN ({ANSWER_NAMES}) AND e.time_ns >= $until AND e.arrival IN (SELECT arrival FROM later)""",  # noqa: S608 - as above
     "before": f"""
 SELECT tenant, lead_id, run_id, delivery_id
 FROM all_events
-WHERE name IN ({_NAMES}) AND time_ns < $since AND delivery_id <> ''
+WHERE name IN ({ANSWER_NAMES}) AND time_ns < $since AND delivery_id <> ''
   AND delivery_id IN (SELECT delivery_id FROM given_ids)""",  # noqa: S608 - as above
     "nameless": """
 SELECT run_id FROM answers WHERE lead_id = '' UNION SELECT run_id FROM before WHERE lead_id = ''""",
     "sale_homes": "SELECT run_id, tenant, lead_id FROM lead_runs WHERE run_id IN (SELECT run_id FROM nameless)",
+    "repeated": "SELECT delivery FROM answers GROUP BY delivery HAVING count(*) > 1",
     "sales": f"""
-WITH told AS (
+WITH told AS NOT MATERIALIZED (
   SELECT a.tenant AS tenant, CASE WHEN a.lead_id <> '' THEN a.lead_id ELSE coalesce(h.lead_id, '') END AS lead_id,
     a.delivery AS delivery, a.time_ns AS time_ns, a.answer AS answer, a.buyer AS buyer, a.delivery_id AS delivery_id,
     a.run_id AS run_id, a.revenue_micro AS revenue_micro, a.currency AS currency
@@ -74,12 +76,24 @@ WITH told AS (
   LEFT JOIN sale_homes h ON h.run_id = a.run_id AND h.tenant = a.tenant AND a.lead_id = ''
 ),
 answered AS (
-  SELECT tenant, lead_id, delivery, min(time_ns) AS first_ns, max(time_ns) AS time_ns, max(buyer) AS buyer,
-    max(delivery_id) AS delivery_id, max(run_id) AS run_id,
-    max(CASE WHEN answer = 'pending' THEN 1 ELSE 0 END) AS was_pending, max({_STANDING}) AS standing
+  SELECT tenant, lead_id, delivery, delivery_id, buyer, run_id, answer, time_ns AS first_ns, time_ns AS answered_ns,
+    CASE WHEN answer = 'pending' THEN 1 ELSE 0 END AS was_pending,
+    CASE WHEN answer = 'accepted' THEN coalesce(revenue_micro, 0) ELSE 0 END AS revenue_micro, currency
   FROM told
-  GROUP BY tenant, lead_id, delivery
-  HAVING min(time_ns) < $until
+  WHERE time_ns < $until AND delivery NOT IN (SELECT delivery FROM repeated)
+  UNION ALL
+  SELECT tenant, lead_id, delivery, delivery_id, buyer, run_id, rtrim(substr(standing, 21, 12)), first_ns, time_ns, was_pending,
+    CASE WHEN substr(standing, 21, 9) = 'accepted ' THEN CAST(substr(standing, 33, 19) AS BIGINT) - {_ZERO} ELSE 0 END,
+    substr(standing, 52)
+  FROM (
+    SELECT tenant, lead_id, delivery, min(time_ns) AS first_ns, max(time_ns) AS time_ns, max(buyer) AS buyer,
+      max(delivery_id) AS delivery_id, max(run_id) AS run_id,
+      max(CASE WHEN answer = 'pending' THEN 1 ELSE 0 END) AS was_pending, max({_STANDING}) AS standing
+    FROM told
+    WHERE delivery IN (SELECT delivery FROM repeated)
+    GROUP BY tenant, lead_id, delivery
+    HAVING min(time_ns) < $until
+  ) several
 ),
 earlier AS (
   SELECT DISTINCT b.tenant AS tenant, CASE WHEN b.lead_id <> '' THEN b.lead_id ELSE coalesce(r.lead_id, '') END AS lead_id,
@@ -88,11 +102,8 @@ earlier AS (
   LEFT JOIN sale_homes r ON r.run_id = b.run_id AND r.tenant = b.tenant AND b.lead_id = ''
 )
 SELECT a.tenant AS tenant, a.lead_id AS lead_id, a.delivery AS delivery, a.delivery_id AS delivery_id, a.buyer AS buyer,
-  a.run_id AS run_id, rtrim(substr(a.standing, 21, 12)) AS answer, a.first_ns AS first_ns, a.time_ns AS answered_ns,
-  a.was_pending AS was_pending,
-  CASE WHEN substr(a.standing, 21, 9) = 'accepted ' THEN CAST(substr(a.standing, 33, 19) AS BIGINT) - {_ZERO} ELSE 0 END
-    AS revenue_micro,
-  substr(a.standing, 52) AS currency
+  a.run_id AS run_id, a.answer AS answer, a.first_ns AS first_ns, a.answered_ns AS answered_ns, a.was_pending AS was_pending,
+  a.revenue_micro AS revenue_micro, a.currency AS currency
 FROM answered a
 LEFT JOIN earlier ON earlier.tenant = a.tenant AND earlier.lead_id = a.lead_id AND earlier.delivery = a.delivery
 WHERE earlier.delivery IS NULL""",  # noqa: S608 - as above
