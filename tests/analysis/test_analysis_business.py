@@ -190,6 +190,45 @@ def test_what_is_open_or_has_no_amount_is_told_and_in_no_figure() -> None:
     )
 
 
+def test_a_delivery_that_is_answered_after_the_window_is_not_open_unless_asked_as_of_before() -> None:
+    story = Story()
+    week = {"since_ns": START, "until_ns": START + 7 * DAY}
+    for lead, span in (("a", 3), ("b", 4)):
+        story.tell("delivery.started", lead=lead, span=span, at=6 * DAY, **{"leadtrace.word": "delivery"})
+    story.tell("delivery.rejected", lead="a", span=3, at=8 * DAY, **{"leadtrace.word": "delivery"})
+    note = "{} deliveries began in the window and have no answer: they are in no figure"
+    assert ask("business", story.events, both=True, **week).notes == (note.format(1),)
+    assert ask("business", story.events, as_of="2026-10-05", **week).notes == (note.format(2),)
+
+
+def test_a_delivery_without_an_id_that_is_answered_again_after_the_window_is_known_by_its_span() -> None:
+    story = Story()
+    word = {"leadtrace.word": "delivery", "delivery.buyer": "Acme"}
+    story.tell("delivery.pending", lead="a", span=3, at=DAY, **word)
+    story.tell("delivery.pending", lead="b", span=4, at=DAY, **word)
+    story.tell("delivery.accepted", lead="a", span=3, at=8 * DAY, **word, **{"delivery.revenue": 9})
+    story.tell("delivery.accepted", lead="c", span=5, at=8 * DAY, **word, **{"delivery.revenue": 7})
+    found = ask("business", story.events, both=True, since_ns=START, until_ns=START + 7 * DAY)
+    assert (found.of(Takings)[0].revenue, found.of(Deliveries)[0].accepted, found.of(Deliveries)[0].pending) == (
+        9,
+        1,
+        1,
+    )
+
+
+def test_amounts_told_by_a_clock_that_is_off_are_counted_within_two_hours_of_the_run() -> None:
+    hour = DAY // 24
+    story = Story()
+    for run, off in (("r1", 1), ("r2", -1), ("r3", 5)):
+        story.tell("flow.started", lead=run, run=run, at=DAY, **{"flow.name": "F"})
+        sold(story, run, DAY + off * hour, 10, **{"leadtrace.run_id": run})
+        end = {"flow.journey.total_revenue": 10.0, "flow.journey.currency": "USD"}
+        story.tell("flow.completed", lead=run, run=run, at=DAY + 2, **end)
+    day = {"since_ns": START + DAY, "until_ns": START + 2 * DAY}
+    (row,) = ask("business", story.events, both=True, **day).of(Unattributed)
+    assert (row.runs, row.runs_that_differ, row.unattributed_revenue) == (3, 1, 10)
+
+
 def test_few_deliveries_have_no_share_of_success() -> None:
     story = Story()
     sold(story, "a", 0, 5)

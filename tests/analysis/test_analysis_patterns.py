@@ -232,3 +232,11 @@ def test_order_and_duplicates_change_nothing(leads: list[list[str]], order: rand
     assert {one.sequence: one.times for one in found} == {
         one: times[one] for one in times if sum(one in grams([*n, "flow.completed"], 2) for n in leads) >= 2
     }
+
+
+def test_more_labels_than_can_be_followed_are_refused_with_what_to_do(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leadtrace.analysis.patterns.MOST_IN_ORDER", 3)
+    with pytest.raises(SettingsError, match="different labels are too many to follow.*ask by name"):
+        reader.report("patterns", by="word")

@@ -14,7 +14,7 @@ from traffic import generate
 
 from leadtrace.store.columns.upkeep import Upkeep
 from leadtrace.store.embedded import EmbeddedStore
-from leadtrace.store.relations.interface import Slice
+from leadtrace.store.relations.interface import MOST_IN_ORDER, Slice
 
 TABLES = {
     "told": "SELECT name, lead_id, time_ns FROM lead_events WHERE name >= $from",
@@ -72,3 +72,23 @@ def test_a_rank_is_the_smallest_value_that_so_many_percent_do_not_exceed(store: 
         with store.relations(Slice(), rows) as relations:
             sql = f"SELECT nearest_rank(one, 50), nearest_rank(one, 95), nearest_rank(one, 96) FROM ({told}) told"
             assert relations.query(sql) == [(5, 10, 10)]
+
+
+def test_numbers_come_in_the_order_of_time_then_of_sequence_then_their_own(store: EmbeddedStore) -> None:
+    """At the ends of what times, sequences and numbers may be, and where they are equal."""
+    last = 2**63 - 1
+    told = [
+        (MOST_IN_ORDER, 5, 0),
+        (3, 5, 2**48 - 1),
+        (2, 5, 7),
+        (1, 5, 7),
+        (1, 5, 7),
+        (0, last, 2**48 - 1),
+        (9, last, 0),
+        (8, 0, 9),
+    ]
+    rows_of = " UNION ALL ".join(f"SELECT {n} AS number, {t} AS time_ns, {s} AS place" for n, t, s in told)
+    for rows in (False, True):
+        with store.relations(Slice(), rows) as relations:
+            sql = f"SELECT in_order(number, time_ns, place) FROM ({rows_of}) told"
+            assert relations.query(sql) == [(f"8 {MOST_IN_ORDER} 1 1 2 3 9 0",)]

@@ -42,7 +42,7 @@ AGGREGATES: Final = (
     "CREATE MACRO nearest_rank(value, percent) AS quantile_disc(value, percent * 0.01)",
     # One whole number of each place sorts in half the time that an ordered aggregate takes.
     """CREATE MACRO in_order(number, time_ns, sequence) AS array_to_string(list_transform(list_sort(list(
-      (time_ns::UHUGEINT << 65) | (sequence::UHUGEINT << 17) | number::UHUGEINT
+      (greatest(time_ns, 0)::UHUGEINT << 65) | (sequence::UHUGEINT << 17) | number::UHUGEINT
     )), lambda one: (one & 131071)::INTEGER), ' ')""",
 )
 """The aggregates of the relations as DuckDB has them."""
