@@ -155,6 +155,44 @@ def test_an_answer_without_rows_is_exit_code_1(traffic_path: str) -> None:
     assert (code, out) == (1, "frequency, all time: 0 events, 0 leads\nnothing to tell\n")
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "note"),
+    [
+        ("frequency", {"flow": "Auto Insurence"}, "no flow is named 'Auto Insurence'; did you mean Auto Insurance?"),
+        ("performance", {"flow": "Auto Insurence"}, "no flow is named 'Auto Insurence'; did you mean Auto Insurance?"),
+        ("health", {"flow": "x"}, "no flow is named 'x'; there are Auto Insurance, Home Insurance"),
+        (
+            "what-if",
+            {"flow": "Home Insurance", "version": "99", "cache": ("credit score",)},
+            "no version is named '99'; there are 1, 2, 3",
+        ),
+        (
+            "roi",
+            {"enhancement": "credit scor"},
+            "no enhancement or service is named 'credit scor'; did you mean credit score?",
+        ),
+        (
+            "errors",
+            {"fingerprint": "credit-timeot"},
+            "no fingerprint is named 'credit-timeot'; did you mean credit-timeout?",
+        ),
+        ("capacity", {"service": "intake"}, "no service is named 'intake'"),
+    ],
+)
+def test_a_misspelt_name_is_told_with_the_one_that_was_meant(
+    served: str, reader: Reader, traffic_path: str, name: str, options: dict, note: str
+) -> None:
+    found = reader.report(name, **options)
+    assert found.notes[0] == note
+    with leadtrace.open(served) as remote:
+        assert remote.report(name, **options).notes[0] == note
+
+
+def test_a_name_that_is_recorded_at_another_time_is_not_misspelt(reader: Reader) -> None:
+    found = reader.report("frequency", flow="Auto Insurance", until_ns=1)
+    assert (found.rows, found.notes) == ((), ())
+
+
 def test_wrong_usage_is_one_line_that_names_what_there_is(traffic_path: str) -> None:
     assert run("frequenzy") == (
         2,

@@ -238,5 +238,5 @@ def test_more_labels_than_can_be_followed_are_refused_with_what_to_do(
     reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("leadtrace.analysis.patterns.MOST_IN_ORDER", 3)
-    with pytest.raises(SettingsError, match="different labels are too many to follow.*ask by name"):
+    with pytest.raises(SettingsError, match=r"different labels are too many to follow.*ask by name"):
         reader.report("patterns", by="word")

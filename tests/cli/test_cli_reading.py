@@ -144,6 +144,16 @@ def test_leads_and_events_are_lines_in_the_published_form(store: Path, schema) -
     )
 
 
+def test_a_misspelt_outcome_or_state_is_told_with_the_one_that_was_meant(store: Path) -> None:
+    ran = run("leads", "--from", store, "--outcome", "delivred", "--state", "new")
+    assert (ran.exit_code, ran.stdout) == (1, "")
+    assert ran.stderr.endswith(
+        "; of the last 1 leads none has the state 'new', there are sold; of the last 1 leads none has the outcome 'delivred', did you mean delivered?\n"
+    )
+    ran = run("leads", "--from", store, "--outcome", "delivered", "--contains", "other")
+    assert (ran.exit_code, ran.stderr.count(";")) == (1, 0)
+
+
 def test_events_are_filtered(store: Path) -> None:
     def names(*more: object) -> list[str]:
         return [json.loads(one)["name"] for one in run("events", "--from", store, "--json", *more).stdout.splitlines()]
@@ -180,7 +190,10 @@ def test_an_event_of_several_leads_says_how_many(tmp_path: Path) -> None:
             "no event 'delivery.acepted' in STORE; did you mean delivery.accepted?",
         ),
         (("events", "--name", "enhancement.failed"), "no event 'enhancement.failed' in STORE"),
-        (("leads", "--state", "lost"), "no such lead in STORE"),
+        (
+            ("leads", "--state", "lost"),
+            "no such lead in STORE; of the last 1 leads none has the state 'lost', there are sold",
+        ),
     ],
 )
 def test_what_is_not_there_is_said_in_one_line_with_the_nearest_match(store: Path, asked: tuple, said: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from leadtrace.analysis.exchange import report_from_json
-from leadtrace.analysis.options import options_to_texts
+from leadtrace.analysis.options import meant, named_options, options_to_texts
 from leadtrace.errors import SettingsError
 from leadtrace.store.relations.interface import Answering, ColumnsReplacedError, Relational, Slice
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from leadtrace.analysis.options import Options
     from leadtrace.analysis.registry import Analysis
     from leadtrace.store.interface import Source
+    from leadtrace.store.relations.interface import Relations
 
 __all__ = ["answer"]
 
@@ -36,8 +37,20 @@ def answer(source: Source, asked: Analysis[Any, Any], options: Options) -> Repor
 def _answer(source: Relational, asked: Analysis[Any, Any], options: Options) -> Report[Any]:
     with source.relations(Slice(options.since_ns, options.until_ns, options.tenant), asked.few) as relations:
         found: Report[Any] = asked.run(relations, options)
+        misspelt = () if found.of(asked.rows[0]) else _misspelt(relations, options)
         return replace(
             found,
-            notes=(*found.notes, *relations.notes),
+            notes=(*misspelt, *found.notes, *relations.notes),
             incomplete=tuple(dict.fromkeys((*found.incomplete, *relations.incomplete))),
         )
+
+
+def _misspelt(relations: Relations, options: Options) -> tuple[str, ...]:
+    """For an answer without what was asked for: the names asked for that are recorded at no time."""
+    notes = []
+    for names, asked in named_options(options):
+        there = {str(one) for (one,) in relations.query(names.recorded)}
+        if asked not in there:
+            instead = meant(asked, there)
+            notes.append(f"no {names.what} is named {asked!r}" + (f"; {instead}" if instead else ""))
+    return tuple(notes)

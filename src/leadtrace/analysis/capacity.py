@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from leadtrace.analysis.gauges import shares
 from leadtrace.analysis.intervals import nearest_rank
 from leadtrace.analysis.model import Report, Row, Sample, Window, limited
-from leadtrace.analysis.options import Options, option
+from leadtrace.analysis.options import Names, Options, option
 from leadtrace.analysis.registry import Analysis
 from leadtrace.analysis.trend import Line, fit
 from leadtrace.otlp.plain import loads_attributes
@@ -41,10 +41,15 @@ _HORIZON: Final = 3
 """A date that lies more than so many times as far ahead as the data go back is no answer."""
 
 
+_SERVICES: Final = Names(
+    "service", "SELECT DISTINCT service FROM all_events WHERE name = 'system.capacity.sampled' AND service <> ''"
+)
+
+
 @dataclass(slots=True, frozen=True, kw_only=True)
 class CapacityOptions(Options):
     at: float = option(1.0, "The share of the maximum that counts as its limit.")
-    service: str = option("", "Only processes of this service.")
+    service: str = option("", "Only processes of this service.", names=_SERVICES)
 
 
 @dataclass(slots=True, frozen=True)

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from leadtrace.analysis.error_groups import DIMENSIONS, ErrorGroup, Tally, Traffic, judged
 from leadtrace.analysis.model import Report, Sample, Window
-from leadtrace.analysis.options import Options, option
+from leadtrace.analysis.options import Names, Options, option
 from leadtrace.analysis.registry import Analysis
 from leadtrace.analysis.rhythm import QUARTER
 from leadtrace.analysis.series import BEGUN
@@ -137,12 +137,17 @@ _BY_PIECE: Final = f"""
 SELECT time_ns - time_ns % 900000000000, count(*) FROM lead_events WHERE name IN {BEGUN} GROUP BY 1"""  # noqa: S608
 
 
+_FINGERPRINTS: Final = Names(
+    "fingerprint", "SELECT DISTINCT error_fingerprint FROM all_events WHERE kind = 'error' AND error_fingerprint <> ''"
+)
+
+
 @dataclass(slots=True, frozen=True, kw_only=True)
 class ErrorOptions(Options):
     of: Literal["errors", "failures", "attempt_failures"] = option(
         "errors", "Errors as they arose, work that failed in the end, or single tries that failed: never mixed."
     )
-    fingerprint: str = option("", "Only errors of this fingerprint.")
+    fingerprint: str = option("", "Only errors of this fingerprint.", names=_FINGERPRINTS)
     zone: str = option("UTC", "The time zone of hours and weekdays: Europe/Berlin.")
 
 

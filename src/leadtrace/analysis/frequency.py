@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from leadtrace.analysis.model import Rate, Report, Row, Sample, Window, limited
-from leadtrace.analysis.options import Options, option
+from leadtrace.analysis.options import FLOWS, Options, option
 from leadtrace.analysis.registry import Analysis
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ ORDER BY 1, 5 DESC, 2, 3, 4"""
 class FrequencyOptions(Options):
     over: Literal["none", "hour", "day"] = option("none", "Cut time into pieces of an hour or a day (UTC).")
     by: Literal["name", "flow"] = option("name", "`flow` counts each name apart for each flow.")
-    flow: str = option("", "Only events of runs of the flow of this name.")
+    flow: str = option("", "Only events of runs of the flow of this name.", names=FLOWS)
 
 
 @dataclass(slots=True, frozen=True)

@@ -10,7 +10,7 @@ from leadtrace.analysis.health_causes import Cause, causes
 from leadtrace.analysis.health_figures import HOUR, read_hours
 from leadtrace.analysis.health_state import LIMITS, Limits, Standing, findings, health
 from leadtrace.analysis.model import Rate, Report, Row, Sample, Window, from_micro, limited
-from leadtrace.analysis.options import Options, choices, option
+from leadtrace.analysis.options import FLOWS, Options, choices, option
 from leadtrace.analysis.registry import Analysis
 from leadtrace.errors import SettingsError
 
@@ -46,7 +46,7 @@ _ERRORS: Final = (
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class HealthOptions(Options):
-    flow: str = option("", "Only runs of the flow of this name.")
+    flow: str = option("", "Only runs of the flow of this name.", names=FLOWS)
     baseline_hours: int = option(168, "How many hours before each hour are its baseline.")
     healthy_errors: float = option(LIMITS.healthy_errors, "Share of failed runs below which there is nothing to say.")
     crisis_errors: float = option(LIMITS.crisis_errors, "Share of failed runs above which it is a crisis.")

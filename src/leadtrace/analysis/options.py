@@ -14,21 +14,46 @@ from __future__ import annotations
 import dataclasses
 import types
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from leadtrace.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Choice", "Options", "checked", "choices", "option", "options_from_texts", "options_to_texts"]
+__all__ = [
+    "FLOWS",
+    "Choice",
+    "Names",
+    "Options",
+    "checked",
+    "choices",
+    "meant",
+    "named_options",
+    "option",
+    "options_from_texts",
+    "options_to_texts",
+]
 
 O = TypeVar("O", bound="Options")  # noqa: E741 - it stands for options
 
 
-def option(default: Any, doc: str, *, file: bool = False) -> Any:
-    """One option of an analysis: its default and a sentence. With `file` its text is a file's content."""
-    return dataclasses.field(default=default, metadata={"doc": doc, "file": file})
+@dataclass(slots=True, frozen=True)
+class Names:
+    """Of what an option gives the name: a word for it, and SQL of the names that are recorded, a column of text."""
+
+    what: str
+    recorded: str
+
+
+FLOWS: Final = Names("flow", "SELECT DISTINCT flow_name FROM lead_runs WHERE flow_name <> ''")
+
+
+def option(default: Any, doc: str, *, file: bool = False, names: Names | None = None) -> Any:
+    """One option of an analysis: its default and a sentence. With `file` its text is a file's content; with `names` it is a
+    name that may be misspelt: an answer without rows says so."""
+    return dataclasses.field(default=default, metadata={"doc": doc, "file": file, "names": names})
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -59,6 +84,7 @@ class Choice:
     file: bool = False
 
 
+_LISTED: Final = 8
 _SHARED = frozenset(one.name for one in dataclasses.fields(Options))
 
 
@@ -88,6 +114,22 @@ def choices(options: type[Options]) -> tuple[Choice, ...]:
             )
         )
     return tuple(found)
+
+
+def named_options(options: Options) -> list[tuple[Names, str]]:
+    """The names that were given, and of what."""
+    given = [(one.metadata.get("names"), getattr(options, one.name)) for one in dataclasses.fields(options)]
+    return [(names, value) for names, value in given if names is not None and value]
+
+
+def meant(name: str, there: Iterable[str]) -> str:
+    """What to say to somebody who gave a name that is not there: the nearest, else some of those that are; '' for none."""
+    known = sorted(there)
+    if near := get_close_matches(name, known, n=1):
+        return f"did you mean {near[0]}?"
+    listed = ", ".join(known[:_LISTED])
+    more = f" and {len(known) - _LISTED:,} more" if len(known) > _LISTED else ""
+    return f"there are {listed}{more}" if known else ""
 
 
 def checked(report: str, options: type[O], given: Mapping[str, Any]) -> O:

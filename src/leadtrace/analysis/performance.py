@@ -10,7 +10,7 @@ from leadtrace.analysis.critical_path import critical_path, self_time_ns
 from leadtrace.analysis.health_state import LIMITS
 from leadtrace.analysis.improvable import tried
 from leadtrace.analysis.model import LEAST, Rate, Report, Row, Sample, Window, limited
-from leadtrace.analysis.options import Options, option
+from leadtrace.analysis.options import FLOWS, Options, option
 from leadtrace.analysis.passages import oddities
 from leadtrace.analysis.registry import Analysis
 from leadtrace.analysis.sampled import COMPLETED, SampledRuns, runs_drawn
@@ -124,7 +124,7 @@ ORDER BY flow_name, flow_version"""
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class PerformanceOptions(Options):
-    flow: str = option("", "Only runs of the flow of this name.")
+    flow: str = option("", "Only runs of the flow of this name.", names=FLOWS)
     sample: int = option(200, "How many runs are read whole, for the critical path and what would help; 0: all.")
     baseline_days: float = option(28.0, "How long before the window the flow's own baseline begins.")
     healthy_ms: float = option(LIMITS.healthy_ms, "The absolute limit below which a run is healthy.")

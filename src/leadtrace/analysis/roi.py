@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from leadtrace.analysis.declared import read_declared
 from leadtrace.analysis.model import Rate, Report, Row, Sample, Window, from_micro, limited, major
-from leadtrace.analysis.options import Options, option
+from leadtrace.analysis.options import Names, Options, option
 from leadtrace.analysis.registry import Analysis
 from leadtrace.analysis.roi_measured import Measured, measured_values
 from leadtrace.analysis.sales import END_OF_TIME, bounds
@@ -66,13 +66,23 @@ unfinished AS (
 SELECT {named}, count(*) FROM unfinished WHERE {chosen} GROUP BY 1"""
 
 
+_CALLED: Final = Names(
+    "enhancement or service",
+    """
+SELECT enhancement_name FROM all_events WHERE name IN ('enhancement.success', 'enhancement.failed') AND enhancement_name <> ''
+UNION
+SELECT enhancement_service FROM all_events
+WHERE name IN ('enhancement.success', 'enhancement.failed') AND enhancement_service <> ''""",
+)
+
+
 @dataclass(slots=True, frozen=True, kw_only=True)
 class RoiOptions(Options):
     over: Literal["none", "day", "week", "month"] = option(
         "none", "Cut time into periods (UTC; weeks begin on Monday)."
     )
     by: Literal["enhancement", "service"] = option("enhancement", "What the figures are told of.")
-    enhancement: str = option("", "Only this enhancement, or service.")
+    enhancement: str = option("", "Only this enhancement, or service.", names=_CALLED)
     declared: str = option("", "A TOML or CSV file of values that no event carries.", file=True)
 
 

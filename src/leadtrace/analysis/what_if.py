@@ -10,13 +10,12 @@ from array import array
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from difflib import get_close_matches
 from statistics import fmean
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from leadtrace.analysis.intervals import difference_of_means, mean_interval, nearest_rank
 from leadtrace.analysis.model import LEAST, Rate, Report, Row, Sample, Window, major
-from leadtrace.analysis.options import Options, option
+from leadtrace.analysis.options import FLOWS, Names, Options, meant, option
 from leadtrace.analysis.passages import oddities
 from leadtrace.analysis.recomputed import Cached, Change, InParallel, LeftOut, TimedOut, recompute
 from leadtrace.analysis.registry import Analysis
@@ -42,14 +41,17 @@ __all__ = [
 ]
 
 
+_VERSIONS: Final = Names("version", "SELECT DISTINCT flow_version FROM lead_runs WHERE flow_version <> ''")
+
+
 @dataclass(slots=True, frozen=True, kw_only=True)
 class WhatIfOptions(Options):
     cache: tuple[str, ...] = option((), "NAME: this call is answered from a cache; NAME=60% for a share of its calls.")
     parallel: tuple[str, ...] = option((), "A,B: these run beside each other instead of one after the other.")
     timeout: tuple[str, ...] = option((), "NAME=2s: this call is given up after so long (ms, s or min).")
     without: tuple[str, ...] = option((), "NAME: this is left out.")
-    flow: str = option("", "Only runs of the flow of this name.")
-    version: str = option("", "Only runs of this version of the flow.")
+    flow: str = option("", "Only runs of the flow of this name.", names=FLOWS)
+    version: str = option("", "Only runs of this version of the flow.", names=_VERSIONS)
     sample: int = option(500, "How many runs are worked out again; 0: all.")
 
 
@@ -288,12 +290,7 @@ def _check_names(met: _Met, changes: Sequence[Change]) -> None:
     for change in changes if met.runs else ():
         for name in change.names if isinstance(change, InParallel) else (change.name,):
             if name not in met.words:
-                near = get_close_matches(name, list(met.words), n=1)
-                raise SettingsError(
-                    f"none of the {met.runs:,} runs looked at has a {name!r}"
-                    + (f"; did you mean {near[0]}?" if near else ""),
-                    **({} if near else {"expected": ", ".join(sorted(met.words))}),
-                )
+                raise SettingsError(f"none of the {met.runs:,} runs looked at has a {name!r}; {meant(name, met.words)}")
             if "delivery" in met.words[name] and isinstance(change, (Cached, LeftOut)):
                 raise SettingsError(f"{name} is a delivery: it is what earns, and can be neither cached nor left out")
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from leadtrace.cli.options import echo_json, reading_options, say, width, window_options
+
+if TYPE_CHECKING:
+    from leadtrace.reading import Reader
 
 __all__ = ["leads"]
 
@@ -43,6 +48,27 @@ def leads(
                 echo_json(lead_json(row))
             else:
                 print_lines([lead_line(row, width())])
+        hint = _meant(reader, state, outcome) if nothing else ""
     if nothing:
-        click.echo(f"leadtrace: no such lead in {reader.source.url}", err=True)
+        click.echo(f"leadtrace: no such lead in {reader.source.url}{hint}", err=True)
         ctx.exit(1)
+
+
+_LOOKED_AT = 1_000
+"""Leads, the last touched, among whose states and outcomes the meant one is looked for."""
+
+
+def _meant(reader: Reader, state: str, outcome: str) -> str:
+    """What to say of a state or an outcome that none of the last leads has."""
+    from leadtrace.analysis.options import meant
+    from leadtrace.query.printable import plain
+
+    rows = list(reader.leads(limit=_LOOKED_AT)) if state or outcome else []
+    told = ""
+    for what, asked, there in (
+        ("state", state, {one.state for one in rows} - {""}),
+        ("outcome", outcome, {one.outcome for one in rows} - {""}),
+    ):
+        if asked and asked not in there and (instead := meant(asked, there)):
+            told += f"; of the last {len(rows):,} leads none has the {what} {asked!r}, {instead}"
+    return plain(told)
