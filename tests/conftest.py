@@ -286,3 +286,20 @@ def run_journaled(tmp_path):
         if one.poll() is None:
             one.kill()
         one.communicate()
+
+
+@pytest.fixture(scope="session")
+def published() -> Callable[[str, Any], None]:
+    """Asserts that what a command printed as JSON keeps to the published schema of its output."""
+    import json
+
+    import jsonschema
+
+    schemas = Path(__file__).parents[1] / "docs" / "schemas"
+
+    def holds(name: str, printed: Any) -> None:
+        schema = json.loads((schemas / f"output-{name}.schema.json").read_text("utf-8"))
+        jsonschema.Draft202012Validator.check_schema(schema)
+        jsonschema.validate(printed, schema)
+
+    return holds

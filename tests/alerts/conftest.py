@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import jsonschema
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -41,16 +37,3 @@ def story_path(story: Story, tmp_path_factory: pytest.TempPathFactory) -> str:
         for first in range(0, len(events), 5_000):
             store.append([], events[first : first + 5_000])
     return str(path)
-
-
-@pytest.fixture(scope="session")
-def published() -> Callable[[str, Any], None]:
-    """Asserts that what a command printed as JSON keeps to the published schema of its output."""
-    schemas = Path(__file__).parents[2] / "docs" / "schemas"
-
-    def holds(name: str, printed: Any) -> None:
-        schema = json.loads((schemas / f"output-{name}.schema.json").read_text("utf-8"))
-        jsonschema.Draft202012Validator.check_schema(schema)
-        jsonschema.validate(printed, schema)
-
-    return holds

@@ -141,7 +141,9 @@ def test_a_watch_that_is_killed_amid_sending_is_followed_by_one_that_sends_it(pl
         assert database.run("SELECT change FROM transitions") == [("fired",)]
 
 
-def test_two_watches_tell_once_and_the_second_goes_on_in_the_thread_when_the_first_is_killed(place: Field) -> None:
+def test_two_watches_tell_once_and_the_second_goes_on_in_the_thread_when_the_first_is_killed(
+    place: Field, published: Callable[[str, Any], None]
+) -> None:
     first = place.watch()
     place.until(place.sent)
     second = place.watch()
@@ -163,13 +165,15 @@ def test_two_watches_tell_once_and_the_second_goes_on_in_the_thread_when_the_fir
     assert set(names[1:-1]) == {"alert.checked"}
     assert len({one.uid for one in events}) == len(events)
     listed = json.loads(place.run("alerts", "list", "--json", "--from", str(place.store)))
+    published("alerts-list", listed)
     assert (listed["state"], listed["rule"], listed["group"]) == ("resolved", "silence", "brand")
     shown = json.loads(place.run("alerts", "show", listed["id"][:6], "--json", "--from", str(place.store)))
+    published("alerts-show", shown)
     assert [one["what"] for one in shown["told"]] == ["fired", "resolved"]
     assert len(shown["plan"]) == 4
 
 
-def test_one_round_says_what_it_did_and_people_answer(place: Field) -> None:
+def test_one_round_says_what_it_did_and_people_answer(place: Field, published: Callable[[str, Any], None]) -> None:
     where = ("--from", str(place.store))
     rules = ("--rules", str(place.rules))
     told = place.run("watch", *rules, *where, "--once").splitlines()
@@ -186,6 +190,14 @@ def test_one_round_says_what_it_did_and_people_answer(place: Field) -> None:
         "alerts", "checks", one.alert.id, "--item", "ad-settings", "--result", "failed", *where, *rules, code=1
     )
     assert "side at fault: client" in checks
+    published(
+        "alerts-checks", json.loads(place.run("alerts", "checks", one.alert.id, "--json", *where, *rules, code=1))
+    )
+    published("alerts-list", json.loads(place.run("alerts", "list", "--firing", "--json", *where)))
+    published("alerts-show", json.loads(place.run("alerts", "show", one.alert.id, "--json", *where, *rules)))
+    published("alerts-show", json.loads(place.run("alerts", "ack", one.alert.id, "--json", *where)))
+    told = json.loads(place.run("alerts", "silence", "brand", "--for", "1h", "--json", *where, *rules))
+    published("alerts-silence", told)
     assert "silenced until" in place.run("alerts", "silence", "brand", "--for", "2h", *where, *rules)
     place.run("alerts", "silence", "brnad", "--for", "2h", *where, *rules, code=2)
     place.run("watch", *rules, *where, "--once")
