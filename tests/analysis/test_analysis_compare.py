@@ -296,7 +296,12 @@ def test_conditions_are_those_that_sql_over_the_frame_gives(reader: Reader, traf
     ("a", "told"),
     [
         ("lead_nobody", "no lead"),
-        ("outcome=sold", "no lead with outcome=sold"),
+        ("outcome=rejected,campaign=sprin", "no campaign is named 'sprin'; did you mean spring\\?$"),
+        ("campaign_group=x", "no campaign group is named 'x'; there are always, seasonal$"),
+        ("buyer=acme inc", "no buyer that accepted is named 'acme inc'; did you mean Acme\\?$"),
+        ("event=delivery.acepted", "no event is named 'delivery.acepted'; did you mean delivery.accepted\\?$"),
+        ("host=worker_1", "no host is named 'worker_1'; did you mean worker-1\\?$"),
+        ("outcome=rejected,source=google,event=lead.returned", "event=lead.returned in [^;]*$"),
         ("x\ny\n", "none of the 2 leads listed"),
     ],
 )

@@ -148,8 +148,8 @@ def test_a_misspelt_outcome_or_state_is_told_with_the_one_that_was_meant(store: 
     ran = run("leads", "--from", store, "--outcome", "delivred", "--state", "new")
     assert (ran.exit_code, ran.stdout) == (1, "")
     assert ran.stderr.endswith(
-        "; of the last 1 leads none has the state 'new', there are sold"
-        "; of the last 1 leads none has the outcome 'delivred', did you mean delivered?\n"
+        "; of the last lead none has the state 'new', there are sold"
+        "; of the last lead none has the outcome 'delivred', did you mean delivered?\n"
     )
     ran = run("leads", "--from", store, "--outcome", "delivered", "--contains", "other")
     assert (ran.exit_code, ran.stderr.count(";")) == (1, 0)
@@ -193,7 +193,7 @@ def test_an_event_of_several_leads_says_how_many(tmp_path: Path) -> None:
         (("events", "--name", "enhancement.failed"), "no event 'enhancement.failed' in STORE"),
         (
             ("leads", "--state", "lost"),
-            "no such lead in STORE; of the last 1 leads none has the state 'lost', there are sold",
+            "no such lead in STORE; of the last lead none has the state 'lost', there are sold",
         ),
     ],
 )

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 import leadtrace
-from leadtrace.errors import SettingsError, SourceError
+from leadtrace.errors import NotFoundError, SettingsError, SourceError
 from leadtrace.query.timeline import timeline
 from leadtrace.store.interface import EventFilter, LeadFilter
 from leadtrace.store.jaeger import JaegerStore
@@ -424,6 +424,14 @@ def test_a_report_of_fetched_traces_says_what_it_lacks(newer: Recorded) -> None:
     assert found.sample["events"] == sum(row.events for row in found.rows) > 0
     assert found.incomplete
     assert "3650 days" in found.incomplete[-1]
+
+
+def test_a_misspelt_name_is_told_as_far_as_traces_were_fetched(newer: Recorded) -> None:
+    newer.answers["/api/v3/traces",] = (200, newer.everything)
+    with leadtrace.open(newer.url + "?lookback=3650") as reader:
+        assert reader.report("frequency", flow="x").notes[0] == "no flow is named 'x' in the traces that were fetched"
+        with pytest.raises(NotFoundError, match=r"in the traces that were fetched; did you mean lead\.returned\?$"):
+            reader.report("compare", a="event=lead.retruned", b="lead_A")
 
 
 def test_a_server_that_is_not_there_is_said_in_one_sentence() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from leadtrace.analysis.exchange import report_from_json
-from leadtrace.analysis.options import meant, named_options, options_to_texts
+from leadtrace.analysis.options import named_options, never_recorded, options_to_texts
 from leadtrace.errors import SettingsError
 from leadtrace.store.relations.interface import Answering, ColumnsReplacedError, Relational, Slice
 
@@ -47,10 +47,5 @@ def _answer(source: Relational, asked: Analysis[Any, Any], options: Options) -> 
 
 def _misspelt(relations: Relations, options: Options) -> tuple[str, ...]:
     """For an answer without what was asked for: the names asked for that are recorded at no time."""
-    notes = []
-    for names, asked in named_options(options):
-        there = {str(one) for (one,) in relations.query(names.recorded)}
-        if asked not in there:
-            instead = meant(asked, there)
-            notes.append(f"no {names.what} is named {asked!r}" + (f"; {instead}" if instead else ""))
-    return tuple(notes)
+    notes = (never_recorded(relations, names, asked) for names, asked in named_options(options))
+    return tuple(note for note in notes if note)

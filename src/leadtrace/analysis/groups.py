@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
+from leadtrace.analysis.options import Names, never_recorded
 from leadtrace.analysis.sampled import Drawn, draw_leads
 from leadtrace.errors import NotFoundError, SettingsError
 from leadtrace.store.interface import LeadRow
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from leadtrace.store.relations.interface import Relations
 
 __all__ = ["CONDITIONS", "Group", "group_of"]
@@ -50,13 +53,21 @@ _OF_RUNS: Final = {
     "service": "service",
 }
 _OF_EVENTS: Final = {
-    "buyer": "name = 'delivery.accepted' AND buyer",
-    "event": "name",
-    "error": "name = 'error.occurred' AND error_type",
-    "fingerprint": "name = 'error.occurred' AND error_fingerprint",
-    "host": "host",
-    "release": "service_version",
+    "buyer": ("buyer", "name = 'delivery.accepted'"),
+    "event": ("name", "name <> ''"),
+    "error": ("error_type", "name = 'error.occurred'"),
+    "fingerprint": ("error_fingerprint", "name = 'error.occurred'"),
+    "host": ("host", "host <> ''"),
+    "release": ("service_version", "service_version <> ''"),
 }
+"""The column that has it, and in which events."""
+_CALLED: Final = {
+    "campaign_group": "campaign group",
+    "buyer": "buyer that accepted",
+    "error": "error type",
+    "release": "version of a service",
+}
+"""Where the condition's own name does not say what it names."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -102,7 +113,8 @@ def group_of(relations: Relations, text: str, size: int) -> Group:
         conditions = _conditions(text)
         rows = _that(relations, conditions)
         if not rows:
-            raise NotFoundError(f"no lead with {text} in {relations.source.url}")
+            hints = "".join(f"; {one}" for one in _never_recorded(relations, conditions))
+            raise NotFoundError(f"no lead with {text} in {relations.source.url}{hints}")
         fixed = tuple(dict.fromkeys(one for name, _ in conditions for one in _FIXED.get(name, ())))
         return Group(text, draw_leads(rows, size), chosen_by=fixed)
     row = _known(relations, text)
@@ -154,7 +166,8 @@ def _that(relations: Relations, conditions: list[tuple[str, str]]) -> list[LeadR
             values[f"v{at}"] = value
         else:
             # The conditions' own names stand in the text, never what was typed.
-            sql = f"SELECT DISTINCT lead_id, tenant FROM all_events WHERE lead_id <> '' AND {_OF_EVENTS[name]} = $value"  # noqa: S608
+            column, among_events = _OF_EVENTS[name]
+            sql = f"SELECT DISTINCT lead_id, tenant FROM all_events WHERE lead_id <> '' AND {among_events} AND {column} = $value"  # noqa: S608
             found = {(str(a), str(b)) for a, b in relations.query(sql, {"value": value})}
             several = found if several is None else several & found
     sql = f"SELECT DISTINCT lead_id, tenant FROM lead_runs WHERE {' AND '.join(among)}"  # noqa: S608
@@ -162,6 +175,21 @@ def _that(relations: Relations, conditions: list[tuple[str, str]]) -> list[LeadR
     asked_of_runs = len(among) > 3 or any(times.values())
     leads = of_runs if several is None else several & of_runs if asked_of_runs else several
     return [LeadRow(lead_id, tenant, 0, 0) for lead_id, tenant in sorted(leads)]
+
+
+def _never_recorded(relations: Relations, conditions: list[tuple[str, str]]) -> Iterator[str]:
+    """What to say of values that are recorded of no lead."""
+    for name, value in conditions:
+        if name in _OF_RUNS:
+            column, relation, among = _OF_RUNS[name], "lead_runs", "lead_id <> ''"
+        elif name in _OF_EVENTS:
+            column, among = _OF_EVENTS[name]
+            relation, among = "all_events", f"lead_id <> '' AND {among}"
+        else:
+            continue
+        sql = f"SELECT DISTINCT {column} FROM {relation} WHERE {among} AND {column} <> ''"  # noqa: S608 - of constants alone
+        if told := never_recorded(relations, Names(_CALLED.get(name, name), sql), value):
+            yield told
 
 
 def _moment(name: str, text: str) -> int:

@@ -22,6 +22,8 @@ from leadtrace.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from leadtrace.store.relations.interface import Relations
+
 __all__ = [
     "FLOWS",
     "Choice",
@@ -31,6 +33,7 @@ __all__ = [
     "choices",
     "meant",
     "named_options",
+    "never_recorded",
     "option",
     "options_from_texts",
     "options_to_texts",
@@ -122,11 +125,23 @@ def named_options(options: Options) -> list[tuple[Names, str]]:
     return [(names, value) for names, value in given if names is not None and value]
 
 
+def never_recorded(relations: Relations, names: Names, asked: str) -> str:
+    """The sentence for a name that is recorded at no time, with the one that was meant; '' for one that is."""
+    there = {str(one) for (one,) in relations.query(names.recorded)}
+    if asked in there:
+        return ""
+    # What lies outside of what was fetched nobody has seen.
+    where = "" if relations.source.holds.logs else " in the traces that were fetched"
+    instead = meant(asked, there)
+    return f"no {names.what} is named {asked!r}{where}" + (f"; {instead}" if instead else "")
+
+
 def meant(name: str, there: Iterable[str]) -> str:
     """What to say to somebody who gave a name that is not there: the nearest, else some of those that are; '' for none."""
     known = sorted(there)
-    if near := get_close_matches(name, known, n=1):
-        return f"did you mean {near[0]}?"
+    folded = {one.casefold(): one for one in reversed(known)}  # to write it small is the commonest slip
+    if near := get_close_matches(name.casefold(), list(folded), n=1):
+        return f"did you mean {folded[near[0]]}?"
     listed = ", ".join(known[:_LISTED])
     more = f" and {len(known) - _LISTED:,} more" if len(known) > _LISTED else ""
     return f"there are {listed}{more}" if known else ""

@@ -48,7 +48,7 @@ def leads(
                 echo_json(lead_json(row))
             else:
                 print_lines([lead_line(row, width())])
-        hint = _meant(reader, state, outcome) if nothing else ""
+        hint = _meant(reader, state, outcome, since, until) if nothing else ""
     if nothing:
         click.echo(f"leadtrace: no such lead in {reader.source.url}{hint}", err=True)
         ctx.exit(1)
@@ -58,17 +58,20 @@ _LOOKED_AT = 1_000
 """Leads, the last touched, among whose states and outcomes the meant one is looked for."""
 
 
-def _meant(reader: Reader, state: str, outcome: str) -> str:
-    """What to say of a state or an outcome that none of the last leads has."""
+def _meant(reader: Reader, state: str, outcome: str, since: int, until: int) -> str:
+    """What to say of a state or an outcome that none of the window's last leads has."""
     from leadtrace.analysis.options import meant
     from leadtrace.query.printable import plain
 
-    rows = list(reader.leads(limit=_LOOKED_AT)) if state or outcome else []
+    rows = list(reader.leads(since_ns=since, until_ns=until, limit=_LOOKED_AT)) if state or outcome else []
+    which = ("the last lead" if len(rows) == 1 else f"the last {len(rows):,} leads") + " in the window" * bool(
+        since or until
+    )
     told = ""
     for what, asked, there in (
         ("state", state, {one.state for one in rows} - {""}),
         ("outcome", outcome, {one.outcome for one in rows} - {""}),
     ):
         if asked and asked not in there and (instead := meant(asked, there)):
-            told += f"; of the last {len(rows):,} leads none has the {what} {asked!r}, {instead}"
+            told += f"; of {which} none has the {what} {asked!r}, {instead}"
     return plain(told)
