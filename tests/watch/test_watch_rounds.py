@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from typing import Any
 
+from click.testing import CliRunner
 from watch_world import NOON, RULES, World
 
 from leadtrace.alerts.checklist import Check
 from leadtrace.alerts.history import acknowledge, check, kept, silence
 from leadtrace.alerts.rules import MINUTE
+from leadtrace.cli import main
 from leadtrace.otlp.decode import decode_logs
 
 
@@ -142,6 +146,33 @@ def test_a_source_that_fails_is_told_and_ends_nothing(world: World) -> None:
     world.lead("brand", "search")
     world.minutes(2)
     assert {one[1:3] for one in world.told.take()} == {("resolved", ("brand", "search")), ("resolved", ("store.db",))}
+
+
+def test_alerts_of_the_watch_itself_are_printed_in_the_published_form_too(
+    world: World, published: Callable[[str, Any], None]
+) -> None:
+    world.watch()
+    world.unreadable = "cannot reach http://127.0.0.1:4318"
+    world.told.failing["team"] = "Slack answers invalid_auth"
+    world.minutes(10)
+    where = ["--state", str(world.path), "--json"]
+    listed = [json.loads(line) for line in _printed("list", "--all", *where).splitlines()]
+    assert [(one["rule"], one["kind"]) for one in listed] == [
+        ("leadtrace.channel", "watch"),
+        ("leadtrace.source", "watch"),
+    ]
+    for one in listed:
+        published("alerts-list", one)
+        shown = json.loads(_printed("show", one["id"], *where))
+        published("alerts-show", shown)
+        published("alerts-checks", json.loads(_printed("checks", one["id"], *where)))
+    assert [(one["state"], one["done_at"]) for one in shown["told"]] == [("waiting", None)]
+
+
+def _printed(*arguments: str) -> str:
+    done = CliRunner().invoke(main, ["alerts", *arguments])
+    assert done.exit_code == 0, done.stderr
+    return done.stdout
 
 
 def test_what_lasts_is_told_again_until_somebody_has_it_in_hand(world: World) -> None:

@@ -391,7 +391,7 @@ def _checks_json(one: Kept, known: list[Check], checklist: Checklist) -> list[Js
 
 def _told(database: Database, alert_id: str) -> list[dict[str, Json]]:
     rows = database.run(
-        "SELECT channel, what, state, made_ns, done_ns, attempts, why FROM outbox WHERE EXISTS "
+        "SELECT channel, what, state, made_ns, nullif(done_ns, 0), attempts, why FROM outbox WHERE EXISTS "
         "(SELECT 1 FROM json_each(body, '$.alerts') WHERE json_extract(value, '$.id') = ?) ORDER BY number",
         alert_id,
     )
