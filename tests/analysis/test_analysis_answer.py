@@ -81,6 +81,14 @@ def test_a_server_refuses_what_the_store_refuses(served: str) -> None:
     remote.close()
 
 
+def test_what_a_server_does_not_find_is_not_found_as_in_the_store(served: str, traffic_path: str) -> None:
+    asked = ["compare", "flow=Auto Insurence", "outcome=delivered", "--from"]
+    ran = [CliRunner().invoke(main, [*asked, source]) for source in (served, traffic_path)]
+    assert [one.exit_code for one in ran] == [1, 1]
+    assert ran[0].stderr == ran[1].stderr
+    assert ran[0].stderr.endswith("; no flow is named 'Auto Insurence'; did you mean Auto Insurance?\n")
+
+
 def test_a_source_of_traces_only_is_refused_where_events_are_needed(reader: Reader, monkeypatch) -> None:
     from dataclasses import replace
 
@@ -176,7 +184,7 @@ def test_an_answer_without_rows_is_exit_code_1(traffic_path: str) -> None:
             {"fingerprint": "credit-timeot"},
             "no fingerprint is named 'credit-timeot'; did you mean credit-timeout?",
         ),
-        ("capacity", {"service": "intake"}, "no service is named 'intake'"),
+        ("capacity", {"service": "intake"}, "no service with samples of capacity is named 'intake'"),
     ],
 )
 def test_a_misspelt_name_is_told_with_the_one_that_was_meant(

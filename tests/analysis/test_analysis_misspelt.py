@@ -111,6 +111,8 @@ def test_nothing_is_looked_for_where_there_are_rows(reader: Reader, monkeypatch:
             f"there are {', '.join(f'flow {n}' for n in range(8))} and 2 more",
         ),
         ("x", [], ""),
+        ("x", ["y" * 5_000], f"there are {'y' * 79}…"),
+        ("y" * 4_000, ["y" * 5_000, "z"], f"did you mean {'y' * 79}…?"),
     ],
 )
 def test_the_nearest_is_meant_however_it_is_written_else_some_are_listed(

@@ -42,7 +42,8 @@ _HORIZON: Final = 3
 
 
 _SERVICES: Final = Names(
-    "service", "SELECT DISTINCT service FROM all_events WHERE name = 'system.capacity.sampled' AND service <> ''"
+    "service with samples of capacity",
+    "SELECT DISTINCT service FROM all_events WHERE name = 'system.capacity.sampled' AND service <> ''",
 )
 
 

@@ -18,6 +18,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from leadtrace.errors import SettingsError
+from leadtrace.query.printable import cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -88,6 +89,8 @@ class Choice:
 
 
 _LISTED: Final = 8
+_LONGEST: Final = 80
+"""Of a name in a sentence: a longer one is cut, because nobody bounds what is recorded."""
 _SHARED = frozenset(one.name for one in dataclasses.fields(Options))
 
 
@@ -133,16 +136,17 @@ def never_recorded(relations: Relations, names: Names, asked: str) -> str:
     # What lies outside of what was fetched nobody has seen.
     where = "" if relations.source.holds.logs else " in the traces that were fetched"
     instead = meant(asked, there)
-    return f"no {names.what} is named {asked!r}{where}" + (f"; {instead}" if instead else "")
+    return f"no {names.what} is named {cut(asked, _LONGEST)!r}{where}" + (f"; {instead}" if instead else "")
 
 
 def meant(name: str, there: Iterable[str]) -> str:
     """What to say to somebody who gave a name that is not there: the nearest, else some of those that are; '' for none."""
     known = sorted(there)
-    folded = {one.casefold(): one for one in reversed(known)}  # to write it small is the commonest slip
-    if near := get_close_matches(name.casefold(), list(folded), n=1):
-        return f"did you mean {folded[near[0]]}?"
-    listed = ", ".join(known[:_LISTED])
+    # To write it small is the commonest slip; of long names the beginning is compared.
+    folded = {one.casefold()[:_LONGEST]: one for one in reversed(known)}
+    if near := get_close_matches(name.casefold()[:_LONGEST], list(folded), n=1):
+        return f"did you mean {cut(folded[near[0]], _LONGEST)}?"
+    listed = ", ".join(cut(one, _LONGEST) for one in known[:_LISTED])
     more = f" and {len(known) - _LISTED:,} more" if len(known) > _LISTED else ""
     return f"there are {listed}{more}" if known else ""
 

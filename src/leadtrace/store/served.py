@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import orjson
 import urllib3
 
-from leadtrace.errors import OtlpError, SettingsError, SourceError
+from leadtrace.errors import NotFoundError, OtlpError, SettingsError, SourceError
 from leadtrace.otlp.ledger import Held
 from leadtrace.otlp.plain import event_from_plain, span_from_plain
 from leadtrace.otlp.tombstone import Readmitted
@@ -188,6 +188,8 @@ class ServedStore:
             raise SourceError(f"{self._url} refuses to answer: {_words(told)}", do="set LEADTRACE_TOKEN to its token")
         if response.status == 400 and what == "report":
             raise SettingsError(_words(told))
+        if response.status == 404 and what == "report" and told.startswith(b'{"error"'):  # not a page that is not there
+            raise NotFoundError(_words(told))
         raise SourceError(f"{self._url} answers {response.status}: {_words(told)}")
 
 
@@ -197,7 +199,7 @@ def _words(told: bytes) -> str:
     if text.startswith("{"):
         with contextlib.suppress(ValueError, KeyError, TypeError):
             text = str(orjson.loads(told)["error"])
-    return "".join(one if one.isprintable() else " " for one in text)[:300].strip()
+    return "".join(one if one.isprintable() else " " for one in text)[:1_000].strip()
 
 
 def _loads(raw: bytes, url: str) -> dict[str, Any]:
