@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
     from leadtrace.store.relations.interface import Parameters, Relations
 
-__all__ = ["BUSINESS", "BusinessOptions", "Deliveries", "Takings", "Unattributed", "business", "moment_ns"]
+__all__ = [
+    "BUSINESS",
+    "BusinessOptions",
+    "Deliveries",
+    "Takings",
+    "Unattributed",
+    "business",
+    "moment_ns",
+    "sold_and_spent",
+]
 
 _OFF: Final = 2 * 3_600 * 10**9
 """How far the clock of a process that worked on a run is believed to be off."""
@@ -254,6 +263,15 @@ class Unattributed(Row):
 
 def business(relations: Relations, options: BusinessOptions) -> Report[Row]:
     """Sum what deliveries first answered, and costs incurred, in the window came to, as of a date."""
+    return _summed(relations, options, whole=True)
+
+
+def sold_and_spent(relations: Relations, options: BusinessOptions) -> Report[Row]:
+    """The same without what flows' ends state and without a note of what is open, each of which takes a search of its own."""
+    return _summed(relations, options, whole=False)
+
+
+def _summed(relations: Relations, options: BusinessOptions, whole: bool) -> Report[Row]:
     as_of = moment_ns(options.as_of) if options.as_of else 0
     given = bounds(options, as_of)
     figures = _figures(relations, options, given)
@@ -264,11 +282,11 @@ def business(relations: Relations, options: BusinessOptions) -> Report[Row]:
     sorts: tuple[Sequence[Row], ...] = (
         [_takings(row, leads.get(row[0], (0, 0))[0], buyers) for row in money],
         [_deliveries(row, *leads.get(row[0], (0, 0))) for row in deliveries],
-        _unattributed(relations, options, given),
+        _unattributed(relations, options, given) if whole else [],
     )
     rows, notes = limited(sorts, options.limit)
     ((_, _, _, elsewhere, unnamed, *_),) = figures["returns"]
-    ((open_ones,),) = relations.query(_OPEN, given, {"unanswered": _UNANSWERED})
+    open_ones = relations.query(_OPEN, given, {"unanswered": _UNANSWERED})[0][0] if whole else 0
     notes += _notes(buyers, sum(row[9] for row in deliveries), unnamed or 0, elsewhere or 0, open_ones)
     return Report(
         BUSINESS.name,

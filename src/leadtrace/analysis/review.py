@@ -6,6 +6,7 @@ import datetime
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from leadtrace.analysis.business import sold_and_spent
 from leadtrace.analysis.health import HealthHour, HealthOptions, thresholds
 from leadtrace.analysis.health_figures import HOUR, read_hours
 from leadtrace.analysis.model import Report, Row, Sample, Window
@@ -24,14 +25,22 @@ from leadtrace.analysis.review_rows import (
     ReviewSeries,
     ReviewTable,
 )
+from leadtrace.analysis.roi import calls_and_returns
 from leadtrace.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from leadtrace.store.relations.interface import Relations
 
 __all__ = ["REVIEW", "ReviewOptions", "period_of", "review"]
 
 _DAY: Final = 24 * HOUR
+_WITHOUT_THE_REST: Final[dict[str, Callable[[Relations, Any], Report[Any]]]] = {
+    "business": sold_and_spent,
+    "roi": calls_and_returns,
+}
+"""Of these reports a review tells a part, and what is not told need not be searched for."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -93,10 +102,8 @@ def review(relations: Relations, options: ReviewOptions) -> Report[Row]:
             "tenant": options.tenant,
             "now_ns": options.now_ns or until_ns,
         }
-        found: Report[Any] = asked.run(
-            relations.within(since_ns, until_ns), checked(name, asked.options, window | more)
-        )
-        return found
+        run = _WITHOUT_THE_REST.get(name, asked.run)
+        return run(relations.within(since_ns, until_ns), checked(name, asked.options, window | more))
 
     hours = read_hours(relations.within(period.before_ns, period.until_ns), judged_ns=period.until_ns)  # no cascades
     set_ones = thresholds(options.health)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from leadtrace.analysis.declared import Declared
     from leadtrace.store.relations.interface import Relations
 
-__all__ = ["ROI", "Calls", "Measured", "Return", "RoiOptions", "roi"]
+__all__ = ["ROI", "Calls", "Measured", "Return", "RoiOptions", "calls_and_returns", "roi"]
 
 _DAY: Final = 86_400 * 10**9
 _MONDAY: Final = 4 * _DAY
@@ -160,10 +160,20 @@ class _Counted:
 
 def roi(relations: Relations, options: RoiOptions) -> Report[Row]:
     """Count calls and cost of the window, and set value beside them."""
+    return _reckoned(relations, options, whole=True)
+
+
+def calls_and_returns(relations: Relations, options: RoiOptions) -> Report[Row]:
+    """The same without what is unfinished, which takes a search of its own."""
+    return _reckoned(relations, options, whole=False)
+
+
+def _reckoned(relations: Relations, options: RoiOptions, whole: bool) -> Report[Row]:
     stated = read_declared(options.declared)
     cut = options.over != "none"
     counted = _counted(relations, options)
-    unfinished = {} if cut else _unfinished(relations, options)
+    whole = whole and not cut
+    unfinished = _unfinished(relations, options) if whole else {}
     notes: list[str] = []
     measured = {} if cut else _measured(relations, options)
     declared = _declared_values(stated, counted, options, notes)
@@ -181,7 +191,7 @@ def roi(relations: Relations, options: RoiOptions) -> Report[Row]:
                 Rate(one.hits, one.successes, "successes"),
                 one.failures,
                 one.cancelled,
-                None if cut else unfinished.pop(name, 0),
+                unfinished.pop(name, 0) if whole else None,
             )
         )
     rows += [
