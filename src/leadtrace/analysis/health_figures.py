@@ -11,7 +11,7 @@ from leadtrace.analysis.health_state import Cascade, Counts, Figures
 from leadtrace.analysis.intervals import newcombe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from leadtrace.store.relations.interface import Relations, Row
 
@@ -83,7 +83,8 @@ ORDER BY time_ns, arrival"""
 _LEADS: Final = """
 SELECT piece, count(*)
 FROM (
-  SELECT DISTINCT time_ns - time_ns % 3600000000000 AS piece, tenant, lead_id FROM lead_events WHERE lead_id <> '' {of_flow}
+  SELECT DISTINCT time_ns - time_ns % 3600000000000 AS piece, tenant, lead_id FROM lead_events
+  WHERE lead_id <> '' AND time_ns >= {first} AND time_ns < {last} AND time_ns - time_ns % 3600000000000 IN ({hours}) {of_flow}
 ) leads
 GROUP BY piece
 ORDER BY piece"""
@@ -225,29 +226,42 @@ def read_hours(relations: Relations, flow: str = "", judged_ns: int = 0) -> Hour
         found.revenue[piece][currency] = int(micro)
     for piece, circuit, opened in rows(_CIRCUITS):
         found.circuits[piece][circuit] = opened
-    _read_cascades(found, rows(_FAILED, judged), rows(_LEADS, judged))
+
+    def leads(hours: Sequence[int]) -> dict[int, int]:
+        text = _LEADS.replace("{first}", str(hours[0])).replace("{last}", str(hours[-1] + HOUR))
+        return dict(rows(text.replace("{hours}", ", ".join(map(str, hours))), judged))
+
+    _read_cascades(found, rows(_FAILED, judged), leads)
     return found
 
 
-def _read_cascades(found: Hours, failures: Sequence[Row], leads: Sequence[Row]) -> None:
-    """Pairs of steps where the leads of one that failed fail in the other more often than the other leads do."""
+def _read_cascades(found: Hours, failures: Sequence[Row], leads: Callable[[Sequence[int]], Mapping[int, int]]) -> None:
+    """Pairs of steps where the leads of one that failed fail in the other more often than the other leads do.
+
+    `leads` counts all leads of each of these hours: those in which enough leads failed in two steps, mostly few.
+    """
     # A failure that only came up from a word beneath is the same failure: the innermost counts.
     outer = {(trace, parent) for _, _, _, trace, _, parent, _, step in failures if parent and step}
     first: dict[int, dict[str, dict[tuple[str, str], int]]] = {}
     for piece, tenant, lead, trace, span, _, time_ns, step in failures:
         if step and (not span or (trace, span) not in outer):
             first.setdefault(piece, {}).setdefault(step, {}).setdefault((tenant, lead), time_ns)
-    seen: dict[int, int] = dict(leads)
-    for piece, steps in first.items():
-        for one, other in combinations(sorted(steps), 2):
-            of_one, of_other = steps[one], steps[other]
-            shared = of_one.keys() & of_other.keys()
-            without = seen[piece] - len(of_one)
-            if len(shared) < _LEAST_SHARED or not without:
-                continue
-            if newcombe(len(shared), len(of_one), len(of_other) - len(shared), without, _SURE)[0] <= 0:
-                continue
-            in_order = 2 * sum(of_one[lead] <= of_other[lead] for lead in shared) >= len(shared)
-            begins, then = (one, other) if in_order else (other, one)
-            chance = len(of_one) * len(of_other) / seen[piece]
-            found.cascades[piece].append(Cascade(begins, then, len(shared), chance))
+    pairs = [
+        (piece, one, other)
+        for piece, steps in first.items()
+        for one, other in combinations(sorted(steps), 2)
+        if len(steps[one].keys() & steps[other].keys()) >= _LEAST_SHARED
+    ]
+    if not pairs:
+        return
+    seen = leads(sorted({piece for piece, _, _ in pairs}))
+    for piece, one, other in pairs:
+        of_one, of_other = first[piece][one], first[piece][other]
+        shared = of_one.keys() & of_other.keys()
+        without = seen[piece] - len(of_one)
+        if not without or newcombe(len(shared), len(of_one), len(of_other) - len(shared), without, _SURE)[0] <= 0:
+            continue
+        in_order = 2 * sum(of_one[lead] <= of_other[lead] for lead in shared) >= len(shared)
+        begins, then = (one, other) if in_order else (other, one)
+        chance = len(of_one) * len(of_other) / seen[piece]
+        found.cascades[piece].append(Cascade(begins, then, len(shared), chance))
