@@ -29,5 +29,5 @@ def test_a_report_prints_and_no_table_is_wider_than_the_terminal_or_cut(name: st
 def test_a_name_that_no_run_has_tells_which_there_are(traffic_path: str) -> None:
     done = CliRunner().invoke(main, ["report", "what-if", "--from", traffic_path, "--cache", "TeleCheck"])
     assert done.exit_code == 2
-    assert "has a 'TeleCheck' (expected: " in done.stderr
+    assert "has a 'TeleCheck'; there are call, credit score, " in done.stderr
     assert "phone validation" in done.stderr
