@@ -88,7 +88,7 @@ class Choice:
     file: bool = False
 
 
-_LISTED: Final = 8
+_LISTED: Final = 12
 _LONGEST: Final = 80
 """Of a name in a sentence: a longer one is cut, because nobody bounds what is recorded."""
 _SHARED = frozenset(one.name for one in dataclasses.fields(Options))
