@@ -107,8 +107,8 @@ def test_nothing_is_looked_for_where_there_are_rows(reader: Reader, monkeypatch:
         ("intake", ["Intake", "INTAKE"], "did you mean INTAKE?"),
         (
             "x",
-            [f"flow {number}" for number in range(10)],
-            f"there are {', '.join(f'flow {n}' for n in range(8))} and 2 more",
+            [f"flow {number:02}" for number in range(14)],
+            f"there are {', '.join(f'flow {n:02}' for n in range(12))} and 2 more",
         ),
         ("x", [], ""),
         ("x", ["y" * 5_000], f"there are {'y' * 79}…"),
