@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from small import Story
 
 import leadtrace
-from leadtrace.analysis.options import meant
+from leadtrace.analysis.misspelt import meant
 from leadtrace.cli import main
 from leadtrace.reading import Reader
 from leadtrace.store.columns.upkeep import Upkeep

@@ -15,7 +15,7 @@ from leadtrace.errors import SourceError
 from leadtrace.otlp.records import EventRecord, SpanRecord
 from leadtrace.store import file
 from leadtrace.store.columns import copying, files
-from leadtrace.store.columns.copying import copy_new, made_from_json, remake
+from leadtrace.store.columns.copying import add_ready, copy_new, made_from_json, remake
 from leadtrace.store.columns.files import folder_of, making
 from leadtrace.store.columns.on_columns import ColumnEngine
 from leadtrace.store.columns.ready import ready_files
@@ -111,6 +111,35 @@ def test_parts_of_a_run_in_several_files_are_found_whatever_became_of_the_files(
     with store.relations(Slice()) as relations:
         found = relations.query("SELECT run_id, ends, handed_over, start_ns IS NULL FROM lead_runs ORDER BY run_id")
     assert found == [("r1", 1, 1, False), ("r2", 1, 0, False), ("r3", 1, 0, False)]
+
+
+def test_a_file_made_while_what_lay_beside_another_was_lost_is_met_when_that_is_made_again(
+    store: EmbeddedStore, upkeep: Upkeep, alike: Callable[[Path, list[Slice]], None]
+) -> None:
+    def told(name: str, at: int) -> EventRecord:
+        return dataclasses.replace(an_event(at, **{"leadtrace.run_id": "r1"}), name=name)
+
+    store.append([], [told("flow.started", 1)])
+    upkeep.copy()
+    (lost,) = folder_of(store.path).glob("runs-*")
+    lost.unlink()
+    store.append([], [told("flow.completed", 2)])
+    upkeep.begin()
+    for made in copy_new(store.path):
+        upkeep.accept(made)
+    alike(store.path, [Slice()])
+    upkeep.copy()
+    assert lost.exists()
+    alike(store.path, [Slice()])
+    with store.relations(Slice()) as relations:
+        assert relations.query("SELECT run_id, ends FROM lead_runs") == [("r1", 1)]
+
+
+def test_where_nothing_is_missing_nobody_waits_for_what_is_being_made(store: EmbeddedStore, upkeep: Upkeep) -> None:
+    store.append([], [an_event(number) for number in range(3)])
+    upkeep.copy()
+    with making(folder_of(store.path)):
+        add_ready(store.path)
 
 
 def test_the_last_that_is_told_of_a_run_is_found_over_files_rows_and_changes(

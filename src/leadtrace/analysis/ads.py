@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 from leadtrace.analysis.model import Rate, Report, Row, Sample, Window, limited
 from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.registry import Analysis
-from leadtrace.analysis.sales import END_OF_TIME
+from leadtrace.store.relations.interface import END_OF_TIME
 
 if TYPE_CHECKING:
     from leadtrace.store.relations.interface import Relations

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from leadtrace.analysis.exchange import report_from_json
-from leadtrace.analysis.options import named_options, never_recorded, options_to_texts
+from leadtrace.analysis.misspelt import never_recorded
+from leadtrace.analysis.options import named_options, options_to_texts
 from leadtrace.errors import SettingsError
 from leadtrace.store.relations.interface import Answering, ColumnsReplacedError, Relational, Slice
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from leadtrace.analysis.gauges import shares
 from leadtrace.analysis.intervals import nearest_rank
+from leadtrace.analysis.misspelt import Names
 from leadtrace.analysis.model import Report, Row, Sample, Window, limited
-from leadtrace.analysis.options import Names, Options, option
+from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.registry import Analysis
 from leadtrace.analysis.trend import Line, fit
 from leadtrace.otlp.plain import loads_attributes

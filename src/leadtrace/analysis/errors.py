@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from leadtrace.analysis.error_groups import DIMENSIONS, ErrorGroup, Tally, Traffic, judged
+from leadtrace.analysis.misspelt import Names
 from leadtrace.analysis.model import Report, Sample, Window
-from leadtrace.analysis.options import Names, Options, option
+from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.registry import Analysis
 from leadtrace.analysis.rhythm import QUARTER
 from leadtrace.analysis.series import BEGUN

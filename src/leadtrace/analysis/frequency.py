@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from leadtrace.analysis.misspelt import FLOWS
 from leadtrace.analysis.model import Rate, Report, Row, Sample, Window, limited
-from leadtrace.analysis.options import FLOWS, Options, option
+from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.registry import Analysis
 
 if TYPE_CHECKING:

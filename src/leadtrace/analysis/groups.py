@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
-from leadtrace.analysis.options import Names, never_recorded
+from leadtrace.analysis.misspelt import Names, never_recorded
 from leadtrace.analysis.sampled import Drawn, draw_leads
 from leadtrace.errors import NotFoundError, SettingsError
 from leadtrace.store.interface import LeadRow

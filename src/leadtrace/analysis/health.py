@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from leadtrace.analysis.health_causes import Cause, causes
 from leadtrace.analysis.health_figures import HOUR, read_hours
 from leadtrace.analysis.health_state import LIMITS, Limits, Standing, findings, health
+from leadtrace.analysis.misspelt import FLOWS
 from leadtrace.analysis.model import Rate, Report, Row, Sample, Window, from_micro, limited
-from leadtrace.analysis.options import FLOWS, Options, choices, option
+from leadtrace.analysis.options import Options, choices, option
 from leadtrace.analysis.registry import Analysis
 from leadtrace.errors import SettingsError
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from leadtrace.analysis.critical_path import critical_path, self_time_ns
 from leadtrace.analysis.health_state import LIMITS
 from leadtrace.analysis.improvable import tried
+from leadtrace.analysis.misspelt import FLOWS
 from leadtrace.analysis.model import LEAST, Rate, Report, Row, Sample, Window, limited
-from leadtrace.analysis.options import FLOWS, Options, option
+from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.passages import oddities
 from leadtrace.analysis.registry import Analysis
 from leadtrace.analysis.sampled import COMPLETED, SampledRuns, runs_drawn

@@ -9,11 +9,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from leadtrace.analysis.declared import read_declared
+from leadtrace.analysis.misspelt import Names
 from leadtrace.analysis.model import Rate, Report, Row, Sample, Window, from_micro, limited, major
-from leadtrace.analysis.options import Names, Options, option
+from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.registry import Analysis
 from leadtrace.analysis.roi_measured import Measured, measured_values
-from leadtrace.analysis.sales import END_OF_TIME, bounds
+from leadtrace.analysis.sales import bounds
+from leadtrace.store.relations.interface import END_OF_TIME
 
 if TYPE_CHECKING:
     from leadtrace.analysis.declared import Declared

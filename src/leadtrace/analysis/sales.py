@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from leadtrace.store.relations.interface import END_OF_TIME
+
 if TYPE_CHECKING:
     from leadtrace.analysis.options import Options
     from leadtrace.store.relations.interface import Tables
 
-__all__ = ["ANSWERS", "ANSWER_NAMES", "END_OF_TIME", "SALES", "bounds"]
+__all__ = ["ANSWERS", "ANSWER_NAMES", "SALES", "bounds"]
 
 ANSWERS: Final = ("accepted", "rejected", "pending", "failed", "unconfirmed", "cancelled")
-END_OF_TIME: Final = 2**62
-"""A time after all others: what an open end of a window is in SQL."""
 
 ANSWER_NAMES: Final = ", ".join(f"'delivery.{one}'" for one in ANSWERS)
 """Their events, as SQL lists them."""

@@ -14,8 +14,9 @@ from statistics import fmean
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from leadtrace.analysis.intervals import difference_of_means, mean_interval, nearest_rank
+from leadtrace.analysis.misspelt import FLOWS, Names, meant
 from leadtrace.analysis.model import LEAST, Rate, Report, Row, Sample, Window, major
-from leadtrace.analysis.options import FLOWS, Names, Options, meant, option
+from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.passages import oddities
 from leadtrace.analysis.recomputed import Cached, Change, InParallel, LeftOut, TimedOut, recompute
 from leadtrace.analysis.registry import Analysis

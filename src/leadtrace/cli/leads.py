@@ -60,7 +60,7 @@ _LOOKED_AT = 1_000
 
 def _meant(reader: Reader, state: str, outcome: str, since: int, until: int) -> str:
     """What to say of a state or an outcome that none of the window's last leads has."""
-    from leadtrace.analysis.options import meant
+    from leadtrace.analysis.misspelt import meant
     from leadtrace.query.printable import plain
 
     rows = list(reader.leads(since_ns=since, until_ns=until, limit=_LOOKED_AT)) if state or outcome else []

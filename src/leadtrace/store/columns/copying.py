@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from leadtrace.store.columns.files import ColumnFile, folder_of, making, nobody_making, write_file, write_ready
-from leadtrace.store.columns.ready import READY, ready_file
+from leadtrace.store.columns.ready import READY, ready_file, ready_files
 from leadtrace.store.columns.register import RELATIONS, registered
 from leadtrace.store.columns.taking import EVENTS, Taker
 from leadtrace.store.file import connect_reader, plainly
@@ -84,26 +84,33 @@ def copy_new(path: Path, per_file: int = PER_FILE) -> Iterator[Made]:
 
 
 def add_ready(path: Path) -> None:
-    """Write what lies beside files of events and is not there: what made them was of an earlier version.
+    """Write what lies beside files of events and is not there: what made them was of an earlier version, or it was lost.
 
-    While nobody makes a file: of two with parts of one run, the later must have met the earlier.
+    While nobody makes a file, and with runs always anew what they meet: of two files with parts of one run, the later must
+    have met the earlier.
     """
     folder = folder_of(path)
-    done: set[str] = set()
-    while True:
+    for one in _lacking(path):
         with plainly(path), nobody_making(folder):
-            connection = connect_reader(path)
-            try:
-                files = registered(connection).of(EVENTS)
-            finally:
-                connection.close()
-            one = next((one.file for one in files if one.rows and one.file not in done), None)
-            if one is None:
-                return
-            done.add(one)
+            if one not in _lacking(path):
+                continue  # replaced meanwhile
+            if not (folder / ready_file(one, "runs")).exists():
+                (folder / ready_file(one, "again")).unlink(missing_ok=True)
             for what in READY:
-                if (folder / one).exists() and not (folder / ready_file(one, what)).exists():
+                if not (folder / ready_file(one, what)).exists():
                     write_ready(what, folder / one, one)
+
+
+def _lacking(path: Path) -> list[str]:
+    """The files of events beside which something is missing."""
+    connection = connect_reader(path)
+    try:
+        files = registered(connection).of(EVENTS)
+    finally:
+        connection.close()
+    folder = folder_of(path)
+    there = {one.name for one in folder.iterdir()} if files else set[str]()
+    return [one.file for one in files if one.rows and one.file in there and not there.issuperset(ready_files(one.file))]
 
 
 def _first_gap(state: Registered, per_file: int) -> tuple[int, int, int] | None:

@@ -61,7 +61,8 @@ def ready_files(file: str) -> tuple[str, ...]:
 def parts_of(what: str, events: str) -> str:
     """SQL of the parts of those events alone. Those of runs have a `key` by which parts of one are found."""
     if what == "told":
-        return f"WITH all_events AS ({events}) {bounded(read_view('told_last'), Slice())}"
+        told = bounded(read_view("told_last"), Slice())
+        return f"SELECT * FROM (WITH all_events AS ({events}) SELECT * FROM ({told}))"  # noqa: S608 - texts of ours
     columns = ", ".join(f"CAST({one} AS BIGINT) AS {one}" if one in _SUMS else one for one in RUN_COLUMNS)
     return f"""SELECT {columns}, md5_number_lower(tenant || '/' || run_id) AS key
 FROM (WITH all_events AS ({events}) {read_view("lead_runs")})"""  # noqa: S608 - texts of ours
@@ -73,8 +74,8 @@ def joined(parts: str, columns: Iterable[str] = RUN_COLUMNS) -> str:
     return f"SELECT {listed} FROM ({parts}) GROUP BY run_id, tenant"  # noqa: S608 - texts of ours
 
 
-def worked_out(what: str, path: Path, name: str, but: Collection[str]) -> pyarrow.Table:
-    """What is to lie beside the file of events at `path`, which will have that name and stand in place of others."""
+def worked_out(what: str, path: Path, name: str, replaced: Collection[str]) -> pyarrow.Table:
+    """What is to lie beside the file of events at `path`, which will have that name and stand in place of those replaced."""
     import duckdb
 
     config: dict[str, str | bool | int | float | list[str]] = {
@@ -85,7 +86,7 @@ def worked_out(what: str, path: Path, name: str, but: Collection[str]) -> pyarro
     with duckdb.connect(":memory:", config=config) as duck:
         if what == "again":
             own = path.with_name(ready_file(name, "runs"))
-            not_met = {own.name, *(ready_file(one, "runs") for one in but)}
+            not_met = {own.name, *(ready_file(one, "runs") for one in replaced)}
             parts = _met_in(own, [one for one in path.parent.glob("runs-*.parquet") if one.name not in not_met])
         else:
             parts = parts_of(what, f"SELECT * FROM read_parquet({quoted(str(path))})")  # noqa: S608 - a name of ours

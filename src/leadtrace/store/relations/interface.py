@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from leadtrace.store.interface import Source
 
 __all__ = [
+    "END_OF_TIME",
     "MOST_IN_ORDER",
     "Answering",
     "ColumnsReplacedError",
@@ -48,6 +49,8 @@ Row: TypeAlias = "tuple[Any, ...]"
 Parameters: TypeAlias = "Mapping[str, str | int | float | None]"
 Tables: TypeAlias = "Mapping[str, str]"
 _NONE: Final[Tables] = MappingProxyType({})
+END_OF_TIME: Final = 2**62
+"""A time after all others: what an open end of a window is in SQL."""
 MOST_IN_ORDER: Final = (1 << 17) - 1
 """The largest number that `in_order` can put into an order."""
 

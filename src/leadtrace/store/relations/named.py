@@ -14,6 +14,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final
 
 from leadtrace.store.relations.facts import FACTS
+from leadtrace.store.relations.interface import END_OF_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,10 +31,6 @@ _SPANS: Final = frozenset({"lead_spans", "all_spans"})
 _DERIVED: Final = frozenset({"lead_runs", "lead_shared", "lead_stops"})
 _MARK: Final = "\x1f"
 """Between an event and what it is about: in no name."""
-_TELLING: Final = """e.name NOT IN ('flow.started', 'flow.completed', 'flow.failed', 'flow.cancelled', 'flow.interrupted',
-    'flow.handed_over', 'lead.state.changed', 'error.occurred') AND e.kind <> 'alert'"""
-"""What tells how far a run has come."""
-_END_OF_TIME: Final = 2**62
 
 
 @dataclass(slots=True, frozen=True)
@@ -64,12 +61,12 @@ class Named:
 def read_view(name: str) -> str:
     """The text of one of `views/*.sql`."""
     text = (importlib.resources.files("leadtrace.store.relations") / "views" / f"{name}.sql").read_text()
-    return text.replace("{mark}", _MARK).replace("{telling}", _TELLING)
+    return text.replace("{mark}", _MARK)
 
 
 def bounded(text: str, part: Slice) -> str:
     """A view's text with the ends of the window in it."""
-    return text.replace("{since}", str(part.since_ns)).replace("{until}", str(part.until_ns or _END_OF_TIME))
+    return text.replace("{since}", str(part.since_ns)).replace("{until}", str(part.until_ns or END_OF_TIME))
 
 
 @lru_cache(maxsize=256)
