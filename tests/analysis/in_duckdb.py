@@ -12,7 +12,7 @@ import pyarrow
 from leadtrace.store.columns.on_columns import AGGREGATES
 from leadtrace.store.relations.facts import FACTS
 from leadtrace.store.relations.laid_out import used_parameters
-from leadtrace.store.relations.named import bounded, read_view
+from leadtrace.store.relations.named import bounded, read_view, told_last
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +54,7 @@ class InDuckDB:
 
     def query(self, sql: str, parameters: Any = None, tables: Mapping[str, str] = MappingProxyType({})) -> list[Any]:
         text = "\n".join((*tables.values(), sql))
-        stops = read_view("lead_stops").replace("{told_last}", read_view("told_last")) if "lead_stops" in text else ""
+        stops = read_view("lead_stops").replace("{told_last}", told_last()) if "lead_stops" in text else ""
         named = _FACTS & set(re.findall(r"[a-z_0-9]+", text + stops))
         if self._shared["facts"] is None or not named <= self._shared["facts"]:
             self._shared["facts"] = named | (self._shared["facts"] or set())

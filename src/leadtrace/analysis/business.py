@@ -139,11 +139,9 @@ WITH amounts AS (
     CASE WHEN c.name = 'delivery.accepted' THEN coalesce(c.revenue_micro, 0) ELSE 0 END AS revenue,
     CASE WHEN c.name = 'lead.purchased' THEN coalesce(c.price_micro, 0)
       WHEN c.name <> 'delivery.accepted' THEN coalesce(c.cost_micro, 0) ELSE 0 END AS cost
-  FROM all_events c
-  JOIN said_ends d ON d.tenant = c.tenant AND d.run_id = c.run_id
-  WHERE c.name IN ('delivery.accepted', 'enhancement.success', 'enhancement.failed', 'enhancement.cancelled',
-      'lead.purchased')
-    AND c.currency = d.currency AND c.time_ns >= $first AND c.time_ns < $last
+  FROM all_events c CROSS JOIN said_ends d  -- in this order: rows would be gone through again for each end
+  WHERE d.tenant = c.tenant AND d.run_id = c.run_id AND c.currency = d.currency AND c.time_ns >= $first AND c.time_ns < $last
+    AND c.name IN ('delivery.accepted', 'enhancement.success', 'enhancement.failed', 'enhancement.cancelled', 'lead.purchased')
 ),
 counted AS (
   SELECT tenant, run_id,

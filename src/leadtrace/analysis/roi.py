@@ -46,26 +46,30 @@ WHERE name IN ('enhancement.success', 'enhancement.failed', 'enhancement.cancell
 GROUP BY 1, 2, currency
 ORDER BY 1, 2, currency"""  # noqa: S608 - of constants alone
 
+_NOT_ENDED: Final = {
+    "open_calls": """
+SELECT tenant, trace_id, span_id
+FROM lead_events
+WHERE name IN ('enhancement.started', 'enhancement.success', 'enhancement.failed', 'enhancement.cancelled') AND span_id <> ''
+GROUP BY tenant, trace_id, span_id
+HAVING min(CASE WHEN name = 'enhancement.started' THEN 1 ELSE 0 END) = 1""",
+    "ended_later": """
+SELECT DISTINCT tenant, trace_id, span_id
+FROM all_events
+WHERE name IN ('enhancement.success', 'enhancement.failed', 'enhancement.cancelled') AND time_ns >= $until
+  AND span_id IN (SELECT span_id FROM open_calls)""",
+}
 _UNFINISHED: Final = """
-WITH open AS (
-  SELECT tenant, trace_id, span_id
-  FROM lead_events
-  WHERE name IN ('enhancement.started', 'enhancement.success', 'enhancement.failed', 'enhancement.cancelled') AND span_id <> ''
-  GROUP BY tenant, trace_id, span_id
-  HAVING min(CASE WHEN name = 'enhancement.started' THEN 1 ELSE 0 END) = 1
-),
-unfinished AS (
+SELECT {named}, count(*)
+FROM (
   SELECT max(s.enhancement_name) AS enhancement_name, max(s.enhancement_service) AS enhancement_service
-  FROM lead_events s
-  JOIN open o ON o.span_id = s.span_id AND o.trace_id = s.trace_id AND o.tenant = s.tenant
-  WHERE s.name = 'enhancement.started' AND NOT EXISTS (
-    SELECT 1 FROM all_events e
-    WHERE e.name IN ('enhancement.success', 'enhancement.failed', 'enhancement.cancelled') AND e.time_ns >= $until
-      AND e.span_id = s.span_id AND e.trace_id = s.trace_id AND e.tenant = s.tenant
-  )
+  FROM lead_events s CROSS JOIN open_calls o  -- in this order: rows would be gone through again for each call
+  LEFT JOIN ended_later l ON l.span_id = o.span_id AND l.trace_id = o.trace_id AND l.tenant = o.tenant
+  WHERE o.span_id = s.span_id AND o.trace_id = s.trace_id AND o.tenant = s.tenant AND s.name = 'enhancement.started'
+    AND l.span_id IS NULL
   GROUP BY s.tenant, s.trace_id, s.span_id
-)
-SELECT {named}, count(*) FROM unfinished WHERE {chosen} GROUP BY 1"""
+) unfinished
+WHERE {chosen} GROUP BY 1"""
 
 
 _CALLED: Final = Names(
@@ -279,7 +283,8 @@ def _unfinished(relations: Relations, options: RoiOptions) -> dict[str, int]:
     named, _ = _columns(options)
     chosen, given = _chosen(options, named)
     until = options.until_ns or END_OF_TIME
-    return dict(relations.query(_UNFINISHED.format(named=named, chosen=chosen), {**given, "until": until}))
+    asked = _UNFINISHED.format(named=named, chosen=chosen)
+    return dict(relations.query(asked, {**given, "until": until}, _NOT_ENDED))
 
 
 def _measured(relations: Relations, options: RoiOptions) -> dict[tuple[str, str], list[Measured]]:

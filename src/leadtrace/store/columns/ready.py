@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from leadtrace.store.relations.interface import Slice
-from leadtrace.store.relations.named import bounded, read_view
+from leadtrace.store.relations.named import bounded, read_view, told_last
 from leadtrace.store.relations.on_rows import quoted
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def ready_files(file: str) -> tuple[str, ...]:
 def parts_of(what: str, events: str) -> str:
     """SQL of the parts of those events alone. Those of runs have a `key` by which parts of one are found."""
     if what == "told":
-        told = bounded(read_view("told_last"), Slice())
+        told = bounded(told_last(), Slice())
         return f"SELECT * FROM (WITH all_events AS ({events}) SELECT * FROM ({told}))"  # noqa: S608 - texts of ours
     columns = ", ".join(f"CAST({one} AS BIGINT) AS {one}" if one in _SUMS else one for one in RUN_COLUMNS)
     return f"""SELECT {columns}, md5_number_lower(tenant || '/' || run_id) AS key

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from leadtrace.store.relations.interface import Slice
 
-__all__ = ["Named", "bounded", "named", "read_view"]
+__all__ = ["Named", "bounded", "named", "read_view", "told_last"]
 
 _FACTS: Final = frozenset(one.name for one in FACTS)
 _WORD: Final = re.compile(r"[a-z_][a-z0-9_]*")
@@ -64,6 +64,11 @@ def read_view(name: str) -> str:
     return text.replace("{mark}", _MARK)
 
 
+def told_last(among_runs: str = "") -> str:
+    """The text of what is told last of runs: of all of them, or of those that a condition leaves."""
+    return read_view("told_last").replace("{among_runs}", among_runs)
+
+
 def bounded(text: str, part: Slice) -> str:
     """A view's text with the ends of the window in it."""
     return text.replace("{since}", str(part.since_ns)).replace("{until}", str(part.until_ns or END_OF_TIME))
@@ -77,7 +82,7 @@ def named(sql: str) -> Named:
     facts = set(_FACTS) if every else words & _FACTS
     relations = words & (_EVENTS | _SPANS | _DERIVED)
     if "lead_stops" in relations:
-        relations.add("lead_runs")
+        relations |= {"lead_runs", "lead_events"}
         words |= _words_of("lead_stops")
         facts |= _words_of("told_last") & _FACTS
     if "lead_runs" in relations:

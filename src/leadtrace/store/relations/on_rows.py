@@ -14,7 +14,7 @@ import orjson
 
 from leadtrace.store.relations.facts import FACTS, LARGEST_AMOUNT, Fact
 from leadtrace.store.relations.laid_out import LaidOut, used_parameters
-from leadtrace.store.relations.named import bounded, named, read_view
+from leadtrace.store.relations.named import bounded, named, read_view, told_last
 
 if TYPE_CHECKING:
     import apsw
@@ -25,6 +25,8 @@ __all__ = ["RowEngine", "quoted"]
 
 _TEXT: Final = re.compile(r"\{text ([a-z0-9_.]+)\}")
 _VIEWS: Final = ("all_events", "all_spans", "lead_events", "lead_spans", "lead_runs", "lead_shared", "lead_stops")
+# Rows are dear to read: only those of runs that began in the window.
+_BEGUN: Final = " AND run_id IN (SELECT run_id FROM lead_events WHERE name = 'flow.started')"
 _CURRENCY: Final = next(one for one in FACTS if one.name == "currency_said")
 
 
@@ -154,7 +156,7 @@ def _view(name: str, part: Slice, facts: frozenset[str]) -> str:
 
 def _filled(file: str, alias: str, among: str, by_time: str = "", facts: frozenset[str] = frozenset()) -> str:
     attributes = f"{alias}.attributes"
-    text = read_view(file).replace("{told_last}", read_view("told_last"))
+    text = read_view(file).replace("{told_last}", told_last(_BEGUN))
     if "{facts}" in text:
         text = text.replace("{facts}", _facts(attributes, facts))
         text = text.replace("{currency}", _expression(_CURRENCY, attributes))

@@ -3,7 +3,7 @@
 WITH told AS NOT MATERIALIZED (
   SELECT run_id, tenant, time_ns, boot, sequence, name, buyer, check_name, enhancement_name, word_name
   FROM all_events
-  WHERE run_id <> '' AND time_ns >= {since} AND kind <> 'alert'
+  WHERE run_id <> '' AND time_ns >= {since} AND kind <> 'alert'{among_runs}
     AND name NOT IN ('flow.started', 'flow.completed', 'flow.failed', 'flow.cancelled', 'flow.interrupted',
       'flow.handed_over', 'lead.state.changed', 'error.occurred')
 )
