@@ -16,6 +16,7 @@ import apsw
 import pyarrow
 
 from leadtrace.store.columns.files import ColumnFile, folder_of, write_file
+from leadtrace.store.columns.functions import FUNCTIONS
 from leadtrace.store.columns.taking import EVENTS, SPANS, columns_of
 from leadtrace.store.columns.upkeep import Upkeep
 from leadtrace.store.embedded import EmbeddedStore
@@ -103,18 +104,24 @@ def multiply_columns(path: Path, target: Path, copies: int) -> None:
     store = EmbeddedStore.open(target, write=True)
     state = Upkeep(store).state()
     duck = duckdb.connect(config={"temp_directory": str(folder), "memory_limit": "4GB"})
+    duck.execute("SET arrow_lossless_conversion = true")  # a key comes as one, not as its text
+    for one in FUNCTIONS:
+        duck.execute(one)
     made: list[ColumnFile] = []
     last = max(one.last for one in state.files)
     step = max(1, _PER_FILE // copies)
     for relation, name, time_column in ((SPANS, "spans", "start_ns"), (EVENTS, "events", "time_ns")):
         paths = [str(folder_of(path) / one.file) for one in state.of(relation)]
         columns = []
+        lead_id, run_id = (f"CASE WHEN {one} = '' THEN '' ELSE {one} || '_' || k END" for one in ("lead_id", "run_id"))
         for column, _ in columns_of(relation):
             changed = {
                 "arrival": "(arrival - 1) * $copies + k AS arrival",
                 time_column: f"{time_column} + k AS {time_column}",
-                "lead_id": "CASE WHEN lead_id = '' THEN '' ELSE lead_id || '_' || k END AS lead_id",
-                "run_id": "CASE WHEN run_id = '' THEN '' ELSE run_id || '_' || k END AS run_id",
+                "lead_id": f"{lead_id} AS lead_id",
+                "run_id": f"{run_id} AS run_id",
+                "lead_key": f"key_of(tenant, {lead_id}) AS lead_key",
+                "run_key": f"key_of(tenant, {run_id}) AS run_key",
                 "delivery_id": "CASE WHEN delivery_id = '' THEN '' ELSE delivery_id || '_' || k END AS delivery_id",
                 "span_id": "CASE WHEN span_id = '' THEN '' ELSE substr(md5(span_id || k), 1, 16) END AS span_id",
                 "parent_span_id": """CASE WHEN parent_span_id = '' THEN ''

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow
 
-from leadtrace.store.columns.on_columns import AGGREGATES
+from leadtrace.store.columns.functions import FUNCTIONS
+from leadtrace.store.columns.taking import KEYS
 from leadtrace.store.relations.facts import FACTS
 from leadtrace.store.relations.laid_out import used_parameters
 from leadtrace.store.relations.named import bounded, read_view, told_last
@@ -31,7 +32,7 @@ _KINDS = {
 }
 _FACTS = {one.name for one in FACTS}
 _DUCKDB = duckdb.connect(config={"threads": 1})
-for one in AGGREGATES:
+for one in FUNCTIONS:
     _DUCKDB.execute(one)
 """One for all: another takes longer to open than most stories to ask. What a copy holds is its cursor's own, and temporary."""
 
@@ -90,5 +91,8 @@ class InDuckDB:
         )
         connection = self._shared["connection"]
         connection.register("copied", table)
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM copied")
+        # A key of rows is the text that DuckDB's is the digest of.
+        keys = ", ".join(f"md5({one})::UUID AS {one}" for one in columns if one in KEYS)
+        replaced = f" REPLACE ({keys})" if keys else ""
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT *{replaced} FROM copied")
         connection.unregister("copied")

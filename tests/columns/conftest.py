@@ -10,7 +10,7 @@ import pytest
 
 from leadtrace.store.columns.on_columns import ColumnEngine
 from leadtrace.store.columns.register import registered
-from leadtrace.store.columns.taking import EVENTS, SPANS, columns_of
+from leadtrace.store.columns.taking import EVENTS, KEYS, SPANS, columns_of
 from leadtrace.store.columns.upkeep import Upkeep
 from leadtrace.store.embedded import EmbeddedStore
 from leadtrace.store.file import connect_reader
@@ -22,8 +22,8 @@ RUNS = (
     "start_ns, end_ns, ends, handed_over, outcome, duration_ms"
 )
 STOPS = "run_id, tenant, flow_name, outcome, last_event, last_about"
-EVENT_COLUMNS = ", ".join(name for name, _ in columns_of(EVENTS))
-SPAN_COLUMNS = ", ".join(name for name, _ in columns_of(SPANS))
+EVENT_COLUMNS = ", ".join(name for name, _ in columns_of(EVENTS) if name not in KEYS)
+SPAN_COLUMNS = ", ".join(name for name, _ in columns_of(SPANS) if name not in KEYS)
 QUESTIONS = (
     f"SELECT {EVENT_COLUMNS} FROM lead_events ORDER BY arrival",
     f"SELECT {EVENT_COLUMNS} FROM all_events ORDER BY arrival",
@@ -32,6 +32,20 @@ QUESTIONS = (
     f"SELECT {RUNS} FROM lead_runs ORDER BY run_id, tenant",
     f"SELECT {STOPS} FROM lead_stops ORDER BY run_id, tenant",
     "SELECT arrival, lead_id, tenant FROM lead_shared ORDER BY arrival, lead_id, tenant",
+    # A key is another value in each engine: what it makes equal is not.
+    *(
+        f"SELECT min({one}), max({one}), {key} IS NULL, count(*) FROM {relation} GROUP BY {key} ORDER BY 1, 2"
+        for relation, key, one in (
+            ("all_events", "lead_key", "arrival"),
+            ("all_events", "run_key", "arrival"),
+            ("all_spans", "lead_key", "arrival"),
+            ("all_spans", "run_key", "arrival"),
+            ("lead_runs", "run_key", "tenant || '/' || run_id"),
+            ("lead_runs", "lead_key", "tenant || '/' || lead_id"),
+            ("lead_stops", "run_key", "tenant || '/' || run_id"),
+        )
+    ),
+    "SELECT count(*) FROM all_events e JOIN lead_runs r ON r.run_key = e.run_key AND r.lead_key = e.lead_key",
 )
 
 

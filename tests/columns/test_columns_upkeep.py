@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -315,7 +316,14 @@ def test_files_that_somebody_removed_are_done_without_and_the_answer_says_so(
     assert events_of(store) == (3, "RowEngine")
     monkeypatch.setattr("leadtrace.store.relations.engine._MANY", 1)
     with store.relations(Slice()) as relations:
-        assert "reindex --anew" in relations.notes[0]
+        assert "not there; `leadtrace reindex` makes them again" in relations.notes[0]
+    assert upkeep.copy() == 2
+    assert events_of(store) == (3, "ColumnEngine")
+    shutil.rmtree(folder_of(store.path))
+    assert store.erase(["lead_1"])
+    assert events_of(store)[1] == "RowEngine"
+    upkeep.copy()
+    assert events_of(store)[1] == "ColumnEngine"
     upkeep.drop()
     with store.relations(Slice()) as relations:
         assert "`leadtrace reindex` makes columns" in relations.notes[0]

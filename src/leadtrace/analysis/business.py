@@ -49,30 +49,31 @@ _LEAD: Final = "CASE WHEN e.lead_id <> '' THEN e.lead_id ELSE coalesce(r.lead_id
 # The runs by which a record's group is known; or else only those of records that name no lead: few, where most runs are many.
 _RUNS: Final = {
     "strays": """
-SELECT DISTINCT run_id FROM lead_events
-WHERE lead_id = '' AND name IN ('flow.started', 'enhancement.success', 'enhancement.failed', 'enhancement.cancelled',
+SELECT DISTINCT run_key FROM lead_events
+WHERE lead_key IS NULL AND run_key IS NOT NULL
+  AND name IN ('flow.started', 'enhancement.success', 'enhancement.failed', 'enhancement.cancelled',
   'lead.purchased')""",
-    "runs": "SELECT run_id, tenant, lead_id FROM lead_runs WHERE run_id IN (SELECT run_id FROM strays)",
+    "runs": "SELECT run_key, lead_id, lead_key FROM lead_runs WHERE run_key IN (SELECT run_key FROM strays)",
 }
 _BY_RUN: Final = ("source", "campaign", "flow")
 # A bulk call has one end event per lead, each with its share of the cost: their sum is the call's, once.
 _SPENT: Final = """
-SELECT {group} AS grp, e.tenant AS tenant, {lead} AS lead_id, e.currency AS currency, e.name AS name,
+SELECT {group} AS grp, coalesce(e.lead_key, r.lead_key) AS lead_key, e.currency AS currency, e.name AS name,
   CASE WHEN e.name = 'lead.purchased' THEN e.price_micro ELSE e.cost_micro END AS micro
 FROM lead_events e
-LEFT JOIN {runs} r ON r.run_id = e.run_id AND r.tenant = e.tenant
+LEFT JOIN {runs} r ON r.run_key = e.run_key
 WHERE e.name IN ('enhancement.success', 'enhancement.failed', 'enhancement.cancelled', 'lead.purchased')
   AND e.time_ns < $as_of{nothing}"""
 _BEGUN: Final = """
-SELECT {group} AS grp, e.tenant AS tenant, {lead} AS lead_id
+SELECT {group} AS grp, coalesce(e.lead_key, r.lead_key) AS lead_key
 FROM lead_events e
-LEFT JOIN {runs} r ON r.run_id = e.run_id AND r.tenant = e.tenant
+LEFT JOIN {runs} r ON r.run_key = e.run_key
 WHERE e.name = 'flow.started' AND e.time_ns < $as_of{nothing}"""
 _SOLD: Final = """
-SELECT {group} AS grp, s.tenant AS tenant, s.lead_id AS lead_id, s.delivery AS delivery, s.answer AS answer,
-  s.was_pending AS was_pending, s.revenue_micro AS revenue_micro, s.currency AS currency
+SELECT {group} AS grp, s.tenant AS tenant, s.lead_id AS lead_id, s.lead_key AS lead_key, s.delivery AS delivery,
+  s.answer AS answer, s.was_pending AS was_pending, s.revenue_micro AS revenue_micro, s.currency AS currency
 FROM sales s{join}"""
-_SOLD_IN: Final = "\n  LEFT JOIN lead_runs r ON r.run_id = s.run_id AND r.tenant = s.tenant"
+_SOLD_IN: Final = "\n  LEFT JOIN lead_runs r ON r.run_key = s.run_key"
 
 # All figures in one text, so that what they share is worked out once: which figure, of what, in which currency, then numbers.
 _FIGURES: Final = """
@@ -92,7 +93,7 @@ GROUP BY grp, currency
 UNION ALL
 SELECT 'leads', grp, '', count(*), sum(delivered), 0, 0, 0, 0, 0, 0 FROM each_lead GROUP BY grp
 UNION ALL
-SELECT 'different', '', '', count(*), 0, 0, 0, 0, 0, 0, 0 FROM (SELECT DISTINCT tenant, lead_id FROM each_lead) different
+SELECT 'different', '', '', count(*), 0, 0, 0, 0, 0, 0, 0 FROM (SELECT DISTINCT lead_key FROM each_lead) different
 UNION ALL
 SELECT 'deliveries', grp, '', count(*),
   sum(CASE WHEN answer = 'accepted' THEN 1 ELSE 0 END), sum(CASE WHEN answer = 'rejected' THEN 1 ELSE 0 END),
@@ -106,26 +107,26 @@ SELECT 'returns', '', '', count(*), sum(CASE WHEN r.arrival IS NULL THEN 1 ELSE 
 FROM given_back g LEFT JOIN returned r ON r.arrival = g.arrival
 WHERE g.time_ns < $until OR r.arrival IS NOT NULL"""
 _EACH_LEAD: Final = """
-SELECT grp, tenant, lead_id, max(delivered) AS delivered FROM (
-  SELECT grp, tenant, lead_id, CASE WHEN answer = 'accepted' THEN 1 ELSE 0 END AS delivered FROM sold
-  UNION ALL SELECT grp, tenant, lead_id, 0 FROM spent
-  UNION ALL SELECT grp, tenant, lead_id, 0 FROM begun
+SELECT grp, lead_key, max(delivered) AS delivered FROM (
+  SELECT grp, lead_key, CASE WHEN answer = 'accepted' THEN 1 ELSE 0 END AS delivered FROM sold
+  UNION ALL SELECT grp, lead_key, 0 FROM spent
+  UNION ALL SELECT grp, lead_key, 0 FROM begun
 ) each_record
-WHERE lead_id <> ''
-GROUP BY grp, tenant, lead_id"""
+WHERE lead_key IS NOT NULL
+GROUP BY grp, lead_key"""
 
 # What a flow's end says, beside what was counted of its own run up to then. Runs that went on elsewhere are left out: their
 # flow could not know. What another process told may only seem to have come after the end, by its clock, or before the start:
 # within two hours of them it is looked at, and where all of the run together is what its flow said, it is that.
 _SAID_ENDS: Final = """
-SELECT tenant, run_id, start_ns, grp, currency, time_ns, said_revenue, said_cost
+SELECT run_key, start_ns, grp, currency, time_ns, said_revenue, said_cost
 FROM (
-  SELECT e.tenant AS tenant, e.run_id AS run_id, r.start_ns AS start_ns, {group} AS grp, e.currency AS currency,
+  SELECT e.run_key AS run_key, r.start_ns AS start_ns, {group} AS grp, e.currency AS currency,
     e.time_ns AS time_ns, e.said_revenue_micro AS said_revenue, e.said_cost_micro AS said_cost,
-    row_number() OVER (PARTITION BY e.tenant, e.run_id ORDER BY e.time_ns, e.arrival) AS place
+    row_number() OVER (PARTITION BY e.run_key ORDER BY e.time_ns, e.arrival) AS place
   FROM lead_events e
-  JOIN lead_runs r ON r.run_id = e.run_id AND r.tenant = e.tenant
-  WHERE e.name IN ('flow.completed', 'flow.failed', 'flow.cancelled', 'flow.interrupted') AND e.run_id <> ''
+  JOIN lead_runs r ON r.run_key = e.run_key
+  WHERE e.name IN ('flow.completed', 'flow.failed', 'flow.cancelled', 'flow.interrupted')
     AND e.time_ns < $as_of AND r.handed_over = 0 AND r.end_ns >= $since
     AND (e.said_revenue_micro IS NOT NULL OR e.said_cost_micro IS NOT NULL)
 ) ends
@@ -134,21 +135,21 @@ _WITHIN: Final = f"""
 SELECT min(coalesce(start_ns, 0)) - {_OFF}, max(time_ns) + {_OFF} FROM said_ends"""  # noqa: S608 - of a constant
 _SAID: Final = """
 WITH amounts AS (
-  SELECT d.tenant AS tenant, d.run_id AS run_id, d.said_revenue AS said_revenue, d.said_cost AS said_cost,
+  SELECT d.run_key AS run_key, d.said_revenue AS said_revenue, d.said_cost AS said_cost,
     CASE WHEN c.time_ns <= d.time_ns THEN 1 ELSE 0 END AS before_end,
     CASE WHEN c.name = 'delivery.accepted' THEN coalesce(c.revenue_micro, 0) ELSE 0 END AS revenue,
     CASE WHEN c.name = 'lead.purchased' THEN coalesce(c.price_micro, 0)
       WHEN c.name <> 'delivery.accepted' THEN coalesce(c.cost_micro, 0) ELSE 0 END AS cost
   FROM all_events c CROSS JOIN said_ends d  -- in this order: rows would be gone through again for each end
-  WHERE d.tenant = c.tenant AND d.run_id = c.run_id AND c.currency = d.currency AND c.time_ns >= $first AND c.time_ns < $last
+  WHERE d.run_key = c.run_key AND c.currency = d.currency AND c.time_ns >= $first AND c.time_ns < $last
     AND c.name IN ('delivery.accepted', 'enhancement.success', 'enhancement.failed', 'enhancement.cancelled', 'lead.purchased')
 ),
 counted AS (
-  SELECT tenant, run_id,
+  SELECT run_key,
     CASE WHEN sum(revenue) = max(said_revenue) THEN sum(revenue) ELSE sum(before_end * revenue) END AS revenue,
     CASE WHEN sum(cost) = max(said_cost) THEN sum(cost) ELSE sum(before_end * cost) END AS cost
   FROM amounts
-  GROUP BY tenant, run_id
+  GROUP BY run_key
 )
 SELECT grp, currency, count(*),
   sum(CASE WHEN differs <> 0 THEN 1 ELSE 0 END), sum(said_revenue), sum(revenue), sum(said_cost), sum(cost)
@@ -159,7 +160,7 @@ FROM (
     CASE WHEN coalesce(d.said_revenue, coalesce(c.revenue, 0)) <> coalesce(c.revenue, 0)
       OR coalesce(d.said_cost, coalesce(c.cost, 0)) <> coalesce(c.cost, 0) THEN 1 ELSE 0 END AS differs
   FROM said_ends d
-  LEFT JOIN counted c ON c.tenant = d.tenant AND c.run_id = d.run_id
+  LEFT JOIN counted c ON c.run_key = d.run_key
 ) each_run
 GROUP BY grp, currency
 HAVING sum(differs) > 0
@@ -328,8 +329,8 @@ def _figures(relations: Relations, options: BusinessOptions, given: Parameters) 
         **SALES,
         "sold": _SOLD.format(group=sale_group, join=_SOLD_IN if by_run else ""),
         **({} if by_run else _RUNS),
-        "spent": _SPENT.format(group=group, lead=_LEAD, runs=runs, nothing=nothing),
-        "begun": _BEGUN.format(group=group, lead=_LEAD, runs=runs, nothing=nothing),
+        "spent": _SPENT.format(group=group, runs=runs, nothing=nothing),
+        "begun": _BEGUN.format(group=group, runs=runs, nothing=nothing),
         "each_lead": _EACH_LEAD,
     }
     found: dict[str, list[tuple[Any, ...]]] = {

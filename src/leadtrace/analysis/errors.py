@@ -18,6 +18,7 @@ from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.registry import Analysis
 from leadtrace.analysis.rhythm import QUARTER
 from leadtrace.analysis.series import BEGUN
+from leadtrace.analysis.starts import with_starts
 from leadtrace.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from leadtrace.analysis.error_groups import Dimension
     from leadtrace.otlp.records import EventRecord
-    from leadtrace.store.relations.interface import Relations
+    from leadtrace.store.relations.interface import Relations, Tables
 
 __all__ = ["ERRORS", "ErrorOptions", "analyze_error_patterns", "errors"]
 
@@ -44,39 +45,24 @@ _SORTS: Final = {
 }
 
 # An error says on which span it arose. That span's work, or the work that its try belongs to, has the buyer and the service.
-_PLACED: Final = """
-WITH wrong AS (
-  SELECT e.arrival AS arrival, e.time_ns AS time_ns, e.tenant AS tenant, e.lead_id AS lead_id, e.run_id AS run_id,
-    e.span_id AS span_id, e.host AS host, e.service_version AS version, e.buyer AS buyer,
-    CASE WHEN e.enhancement_service <> '' THEN e.enhancement_service ELSE e.enhancement_name END AS service, {key} AS grp,
-    e.error_type AS type,
-    CASE WHEN e.failure_category <> '' THEN e.failure_category ELSE e.error_category END AS category,
-    CASE WHEN e.failure_category <> '' THEN e.failure_subcategory ELSE e.error_subcategory END AS subcategory,
-    CASE WHEN e.failure_category <> '' THEN e.failure_cause ELSE e.error_cause END AS cause,
-    CASE WHEN e.error_step <> '' THEN e.error_step ELSE e.word_name END AS step,
-    CASE WHEN e.error_message <> '' THEN e.error_message ELSE e.failure_reason END AS message,
-    CASE WHEN e.word <> '' THEN e.word ELSE e.error_operation END AS word
-  FROM lead_events e
-  WHERE {chosen}
-),
-homes AS (
-  SELECT span_id, max(parent_span_id) AS parent, max(word) AS word, max(buyer) AS buyer,
-    max(CASE WHEN enhancement_service <> '' THEN enhancement_service ELSE enhancement_name END) AS service
-  FROM all_events
-  WHERE kind = 'start' AND span_id IN (SELECT span_id FROM wrong WHERE span_id <> '')
-  GROUP BY span_id
-),
-above AS (
-  SELECT span_id, max(word) AS word, max(buyer) AS buyer,
-    max(CASE WHEN enhancement_service <> '' THEN enhancement_service ELSE enhancement_name END) AS service
-  FROM all_events
-  WHERE kind = 'start' AND span_id IN (SELECT parent FROM homes WHERE parent <> '')
-  GROUP BY span_id
-),
-placed AS (
+_WRONG: Final = """
+SELECT e.arrival AS arrival, e.time_ns AS time_ns, e.tenant AS tenant, e.lead_id AS lead_id, e.run_key AS run_key,
+  e.span_id AS span_id, e.host AS host, e.service_version AS version, e.buyer AS buyer,
+  CASE WHEN e.enhancement_service <> '' THEN e.enhancement_service ELSE e.enhancement_name END AS service, {key} AS grp,
+  e.error_type AS type,
+  CASE WHEN e.failure_category <> '' THEN e.failure_category ELSE e.error_category END AS category,
+  CASE WHEN e.failure_category <> '' THEN e.failure_subcategory ELSE e.error_subcategory END AS subcategory,
+  CASE WHEN e.failure_category <> '' THEN e.failure_cause ELSE e.error_cause END AS cause,
+  CASE WHEN e.error_step <> '' THEN e.error_step ELSE e.word_name END AS step,
+  CASE WHEN e.error_message <> '' THEN e.error_message ELSE e.failure_reason END AS message,
+  CASE WHEN e.word <> '' THEN e.word ELSE e.error_operation END AS word
+FROM lead_events e
+WHERE {chosen}"""
+_TOLD: Final = """
+WITH placed AS (
   SELECT w.grp AS grp, w.arrival AS arrival, w.time_ns AS time_ns, w.time_ns - w.time_ns % 900000000000 AS piece,
     w.tenant AS tenant, CASE WHEN w.lead_id <> '' THEN w.lead_id ELSE coalesce(r.lead_id, '') END AS lead_id,
-    w.run_id AS run_id, w.host AS host, w.version AS version, w.type AS type, w.category AS category,
+    w.run_key AS run_key, w.host AS host, w.version AS version, w.type AS type, w.category AS category,
     w.subcategory AS subcategory, w.cause AS cause, w.step AS step, w.message AS message,
     coalesce(r.campaign, '') AS campaign,
     CASE WHEN w.buyer <> '' THEN w.buyer WHEN h.buyer <> '' THEN h.buyer ELSE coalesce(a.buyer, '') END AS buyer,
@@ -84,25 +70,23 @@ placed AS (
     CASE WHEN w.word = 'attempt' OR coalesce(h.word, '') = 'attempt' THEN 1 ELSE 0 END AS in_try,
     CASE WHEN coalesce(h.word, w.word) = 'attempt' AND a.word <> '' THEN a.word WHEN h.word <> '' THEN h.word ELSE w.word END
       AS word,
-    CASE WHEN f.run_id IS NULL THEN 0 ELSE 1 END AS stopped
+    CASE WHEN f.run_key IS NULL THEN 0 ELSE 1 END AS stopped
   FROM wrong w
-  LEFT JOIN homes h ON h.span_id = w.span_id AND w.span_id <> ''
+  LEFT JOIN homes h ON h.span_id = w.span_id
   LEFT JOIN above a ON a.span_id = h.parent
-  LEFT JOIN lead_runs r ON r.run_id = w.run_id AND r.tenant = w.tenant AND w.run_id <> ''
+  LEFT JOIN lead_runs r ON r.run_key = w.run_key
   LEFT JOIN (
-    SELECT DISTINCT tenant, run_id, error_type FROM all_events WHERE name = 'flow.failed' AND run_id <> ''
-  ) f ON f.tenant = w.tenant AND f.run_id = w.run_id AND f.error_type = w.type
-),
-told AS (
-  SELECT grp, time_ns, piece, tenant, lead_id, run_id, host, version, type, category, subcategory, cause, step, message,
-    campaign, buyer, service, in_try, word, stopped,
-    CASE WHEN lead_id <> '' THEN tenant || '/' || lead_id ELSE 'e' || CAST(arrival AS VARCHAR) END AS who
-  FROM placed
-)"""
+    SELECT DISTINCT run_key, error_type FROM all_events WHERE name = 'flow.failed' AND run_key IS NOT NULL
+  ) f ON f.run_key = w.run_key AND f.error_type = w.type
+)
+SELECT grp, time_ns, piece, tenant, lead_id, run_key, host, version, type, category, subcategory, cause, step, message,
+  campaign, buyer, service, in_try, word, stopped,
+  CASE WHEN lead_id <> '' THEN tenant || '/' || lead_id ELSE 'e' || CAST(arrival AS VARCHAR) END AS who
+FROM placed"""
 _FIGURES: Final = """
 SELECT 'group' AS figure, grp, '' AS value, count(*), count(DISTINCT who),
   count(DISTINCT CASE WHEN lead_id <> '' THEN who END), sum(in_try), min(time_ns), max(time_ns),
-  count(DISTINCT CASE WHEN run_id <> '' THEN run_id END), count(DISTINCT CASE WHEN stopped = 1 THEN run_id END),
+  count(DISTINCT run_key), count(DISTINCT CASE WHEN stopped = 1 THEN run_key END),
   max(type), max(category), max(subcategory), max(cause), max(step), max(message), max(word)
 FROM told GROUP BY grp
 UNION ALL
@@ -159,10 +143,11 @@ def errors(relations: Relations, options: ErrorOptions) -> Report[ErrorGroup]:
     if options.fingerprint:
         chosen += " AND e.error_fingerprint = $fingerprint"
     given = {"fingerprint": options.fingerprint}
-    figures = (
-        _PLACED.format(chosen=chosen, key=key) + _FIGURES + "".join(_VALUES.format(name=one) for one in DIMENSIONS)
-    )
-    tallies = _tallies(relations.query(figures, given))
+    tables: Tables = {"wrong": _WRONG.format(chosen=chosen, key=key)}
+    tables = with_starts(relations, "homes", "SELECT span_id FROM wrong WHERE span_id <> ''", tables, given)
+    tables = with_starts(relations, "above", "SELECT parent AS span_id FROM homes WHERE parent <> ''", tables, given)
+    figures = _FIGURES + "".join(_VALUES.format(name=one) for one in DIMENSIONS)
+    tallies = _tallies(relations.query(figures, given, {**tables, "told": _TOLD}))
     traffic = Traffic(pieces=dict(relations.query(_BY_PIECE)))
     for name, value, count in relations.query(_TRAFFIC):
         traffic.values.setdefault(name, Counter())[value] += count

@@ -18,21 +18,21 @@ __all__ = ["FREQUENCY", "FrequencyOptions", "FrequencyRow", "frequency"]
 _PIECES: Final = {"none": 0, "hour": 3_600 * 10**9, "day": 86_400 * 10**9}
 
 _SAMPLE: Final = """
-SELECT count(*), count(DISTINCT CASE WHEN lead_id <> '' THEN tenant || '/' || lead_id END), min(time_ns), max(time_ns)
+SELECT count(*), count(DISTINCT lead_key), min(time_ns), max(time_ns)
 FROM lead_events"""
 
 # Events inside a flow do not carry its name: their run does. Without that join where nobody asked for flows.
 _BY_NAME: Final = """
 SELECT {piece} AS piece, name, kind, '' AS flow, count(*),
-  count(DISTINCT CASE WHEN lead_id <> '' THEN tenant || '/' || lead_id END), min(time_ns), max(time_ns)
+  count(DISTINCT lead_key), min(time_ns), max(time_ns)
 FROM lead_events
 GROUP BY 1, 2, 3
 ORDER BY 1, 5 DESC, 2, 3"""
 _BY_FLOW: Final = """
 SELECT {piece} AS piece, e.name, e.kind, coalesce(r.flow_name, ''), count(*),
-  count(DISTINCT CASE WHEN e.lead_id <> '' THEN e.tenant || '/' || e.lead_id END), min(e.time_ns), max(e.time_ns)
+  count(DISTINCT e.lead_key), min(e.time_ns), max(e.time_ns)
 FROM lead_events e
-LEFT JOIN lead_runs r ON r.run_id = e.run_id AND r.tenant = e.tenant
+LEFT JOIN lead_runs r ON r.run_key = e.run_key
 WHERE $flow = '' OR r.flow_name = $flow
 GROUP BY 1, 2, 3, 4
 ORDER BY 1, 5 DESC, 2, 3, 4"""

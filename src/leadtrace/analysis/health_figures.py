@@ -24,7 +24,7 @@ _ENDS: Final = "'flow.completed', 'flow.failed', 'flow.cancelled', 'flow.interru
 # A run counts once an hour, however many of its steps failed. An enhancement that failed is counted among enhancements;
 # of errors only grave ones count here: each failed try tells one, and most are made good. What is asked for by name and what
 # by kind are two questions, because columns skip what has neither.
-_TOLD: Final = """time_ns, tenant, run_id, name, kind, service, service_version, flow_name, flow_version, error_severity,
+_TOLD: Final = """time_ns, run_key, name, kind, service, service_version, flow_name, flow_version, error_severity,
       duration_ms"""
 _ENDED: Final = f"'flow.started', 'delivery.accepted', 'error.occurred', {_ENDS}"
 _RUNS: Final = f"""
@@ -32,7 +32,7 @@ SELECT piece, service, service_version, flow_name, flow_version, sum(started),
   sum(CASE WHEN ended + failed + sold > 0 THEN 1 ELSE 0 END), sum(failed), sum(sold),
   sum(CASE WHEN took_us IS NULL THEN 0 ELSE 1 END), coalesce(sum(took_us), 0)
 FROM (
-  SELECT time_ns - time_ns % 3600000000000 AS piece, tenant, run_id, max(service) AS service,
+  SELECT time_ns - time_ns % 3600000000000 AS piece, run_key, max(service) AS service,
     max(service_version) AS service_version, max(flow_name) AS flow_name, max(flow_version) AS flow_version,
     max(CASE WHEN name = 'flow.started' THEN 1 ELSE 0 END) AS started,
     max(CASE WHEN name IN ({_ENDS}) THEN 1 ELSE 0 END) AS ended,
@@ -46,8 +46,8 @@ FROM (
     UNION ALL
     SELECT {_TOLD} FROM lead_events WHERE kind = 'failure' AND name NOT IN ({_ENDED}) {{of_flow}}
   ) told
-  WHERE run_id <> ''
-  GROUP BY 1, 2, 3
+  WHERE run_key IS NOT NULL
+  GROUP BY 1, 2
 ) runs
 GROUP BY 1, 2, 3, 4, 5
 ORDER BY 1, 2, 3, 4, 5"""  # noqa: S608 - of constants alone
@@ -83,8 +83,9 @@ ORDER BY time_ns, arrival"""
 _LEADS: Final = """
 SELECT piece, count(*)
 FROM (
-  SELECT DISTINCT time_ns - time_ns % 3600000000000 AS piece, tenant, lead_id FROM lead_events
-  WHERE lead_id <> '' AND time_ns >= {first} AND time_ns < {last} AND time_ns - time_ns % 3600000000000 IN ({hours}) {of_flow}
+  SELECT DISTINCT time_ns - time_ns % 3600000000000 AS piece, lead_key FROM lead_events
+  WHERE lead_key IS NOT NULL AND time_ns >= {first} AND time_ns < {last}
+    AND time_ns - time_ns % 3600000000000 IN ({hours}) {of_flow}
 ) leads
 GROUP BY piece
 ORDER BY piece"""
@@ -100,7 +101,7 @@ FROM lead_events
 WHERE name = 'circuit.opened'
 GROUP BY 1, 2
 ORDER BY 1, 2"""
-_OF_FLOW: Final = "AND run_id IN (SELECT run_id FROM lead_runs WHERE flow_name = $flow)"
+_OF_FLOW: Final = "AND run_key IN (SELECT run_key FROM lead_runs WHERE flow_name = $flow)"
 _LEAST_SHARED: Final = 3
 _SURE: Final = 0.99
 

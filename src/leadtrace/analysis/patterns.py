@@ -37,18 +37,18 @@ _CHANCE: Final = 0.001
 # Whose events they are. A flow may learn its lead after it began: what it told before is that lead's, too; only for that is its
 # run looked up.
 _HOMES: Final = {
-    "strays": "SELECT DISTINCT run_id FROM lead_events WHERE lead_id = '' AND run_id <> ''",
+    "strays": "SELECT DISTINCT run_key FROM lead_events WHERE lead_key IS NULL AND run_key IS NOT NULL",
     "homes": """
-SELECT run_id, tenant, lead_id FROM lead_runs WHERE lead_id <> '' AND run_id IN (SELECT run_id FROM strays)""",
+SELECT run_key, lead_key FROM lead_runs WHERE lead_key IS NOT NULL AND run_key IN (SELECT run_key FROM strays)""",
 }
 _MINE: Final = {
     "lead": """
-  SELECT e.tenant || '/' || e.lead_id AS who, {columns} FROM lead_events e WHERE e.lead_id <> '' AND {which}
+  SELECT e.lead_key AS who, {columns} FROM lead_events e WHERE e.lead_key IS NOT NULL AND {which}
   UNION ALL
-  SELECT e.tenant || '/' || h.lead_id, {columns} FROM lead_events e
-  JOIN homes h ON h.run_id = e.run_id AND h.tenant = e.tenant
-  WHERE e.lead_id = '' AND e.run_id <> '' AND {which}""",
-    "run": "SELECT e.run_id AS who, {columns} FROM lead_events e WHERE e.run_id <> '' AND {which}",
+  SELECT h.lead_key, {columns} FROM lead_events e
+  JOIN homes h ON h.run_key = e.run_key
+  WHERE e.lead_key IS NULL AND {which}""",
+    "run": "SELECT e.run_key AS who, {columns} FROM lead_events e WHERE e.run_key IS NOT NULL AND {which}",
     "trace": "SELECT e.trace_id AS who, {columns} FROM lead_events e WHERE e.trace_id <> '' AND {which}",
 }
 # Who ended badly: by the last end of a run, of the lead, the run or the trace; as one text whose greatest is the last.
@@ -56,8 +56,8 @@ _OF_RUNS: Final = """
   SELECT {who} AS who, max(substr('0000000000000000000' || CAST(end_ns AS VARCHAR), -19) || outcome) AS ended
   FROM lead_runs WHERE {which} AND end_ns >= $since GROUP BY {who}"""
 _ENDED: Final = {
-    "lead": _OF_RUNS.format(who="tenant || '/' || lead_id", which="lead_id <> ''"),
-    "run": _OF_RUNS.format(who="run_id", which="run_id <> ''"),
+    "lead": _OF_RUNS.format(who="lead_key", which="lead_key IS NOT NULL"),
+    "run": _OF_RUNS.format(who="run_key", which="run_key IS NOT NULL"),
     "trace": """
   SELECT trace_id AS who, max(substr('0000000000000000000' || CAST(time_ns AS VARCHAR), -19) || CASE
     WHEN name <> 'flow.completed' THEN substr(name, 6) WHEN final_outcome <> '' THEN final_outcome ELSE 'completed' END) AS ended

@@ -97,7 +97,7 @@ WITH ended AS (
     CASE WHEN e.word = 'delivery' AND e.buyer <> '' THEN 'deliver to ' || e.buyer ELSE e.word_name END AS step,
     e.duration_ms AS duration_ms, e.kind AS kind
   FROM lead_events e
-  LEFT JOIN lead_runs r ON r.run_id = e.run_id AND r.tenant = e.tenant
+  LEFT JOIN lead_runs r ON r.run_key = e.run_key
   WHERE e.word <> '' AND e.word <> 'flow' AND e.kind <> 'start' AND e.duration_ms IS NOT NULL
     AND ($flow = '' OR r.flow_name = $flow)
 )

@@ -30,14 +30,15 @@ _SURE: Final = 0.99
 _RUNS: Final = """
 SELECT count(*), coalesce(sum(failed), 0), coalesce(sum(sold), 0)
 FROM (
-  SELECT tenant, run_id, max(CASE WHEN kind = 'failure' AND substr(name, 1, 12) <> 'enhancement.' THEN 1
+  SELECT run_key, max(CASE WHEN kind = 'failure' AND substr(name, 1, 12) <> 'enhancement.' THEN 1
       WHEN name = 'error.occurred' AND error_severity IN ('high', 'critical') THEN 1 ELSE 0 END) AS failed,
     max(CASE WHEN name = 'delivery.accepted' THEN 1 ELSE 0 END) AS sold
   FROM lead_events
-  WHERE run_id <> '' AND (name IN ('flow.completed', 'flow.failed', 'flow.cancelled', 'flow.interrupted', 'delivery.accepted')
+  WHERE run_key IS NOT NULL AND (
+      name IN ('flow.completed', 'flow.failed', 'flow.cancelled', 'flow.interrupted', 'delivery.accepted')
       OR name = 'error.occurred' AND error_severity IN ('high', 'critical')
       OR kind = 'failure' AND substr(name, 1, 12) <> 'enhancement.')
-  GROUP BY tenant, run_id
+  GROUP BY run_key
 ) runs"""
 
 

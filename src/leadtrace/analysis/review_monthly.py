@@ -45,9 +45,9 @@ SELECT coalesce(r.flow_name, ''),
   CASE WHEN substr(e.name, 1, 9) = 'delivery.' THEN e.buyer
     WHEN e.enhancement_service = '' THEN e.enhancement_name ELSE e.enhancement_service END AS target,
   count(*), sum(CASE WHEN e.kind = 'failure' THEN 1 ELSE 0 END),
-  count(DISTINCT CASE WHEN e.run_id <> '' THEN e.tenant || '/' || e.run_id END)
+  count(DISTINCT e.run_key)
 FROM lead_events e
-LEFT JOIN lead_runs r ON r.run_id = e.run_id AND r.tenant = e.tenant
+LEFT JOIN lead_runs r ON r.run_key = e.run_key
 WHERE e.name IN ('enhancement.success', 'enhancement.failed', 'delivery.accepted', 'delivery.rejected', 'delivery.failed',
   'delivery.unconfirmed')
 GROUP BY 1, 2

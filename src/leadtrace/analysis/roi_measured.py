@@ -23,58 +23,58 @@ __all__ = ["Measured", "measured_values"]
 # (named ''), once those for which each enhancement succeeded. What is alike is counted together: few rows for many leads.
 _LEADS: Final = """
 WITH offered AS (
-  SELECT DISTINCT tenant, lead_id FROM sales WHERE answer <> 'cancelled'
+  SELECT DISTINCT lead_key FROM sales WHERE answer <> 'cancelled'
 )
-SELECT tenant, lead_id, flow_name, source, campaign FROM (
-  SELECT r.tenant AS tenant, r.lead_id AS lead_id, r.flow_name AS flow_name, r.source AS source, r.campaign AS campaign,
-    row_number() OVER (PARTITION BY r.tenant, r.lead_id ORDER BY r.start_ns, r.run_id) AS place
+SELECT lead_key, flow_name, source, campaign FROM (
+  SELECT r.lead_key AS lead_key, r.flow_name AS flow_name, r.source AS source, r.campaign AS campaign,
+    row_number() OVER (PARTITION BY r.lead_key ORDER BY r.start_ns, r.run_id) AS place
   FROM lead_runs r
-  JOIN offered o ON o.tenant = r.tenant AND o.lead_id = r.lead_id
-  WHERE r.lead_id <> '' AND r.start_ns >= $since AND r.start_ns < $until
+  JOIN offered o ON o.lead_key = r.lead_key
+  WHERE r.start_ns >= $since AND r.start_ns < $until
 ) passages
 WHERE place = 1"""
 _HELPED: Final = {
     "succeeded": """
-SELECT DISTINCT tenant, lead_id, {named} AS named
-FROM lead_events WHERE name = 'enhancement.success' AND lead_id <> '' AND {chosen}""",
+SELECT DISTINCT lead_key, {named} AS named
+FROM lead_events WHERE name = 'enhancement.success' AND lead_key IS NOT NULL AND {chosen}""",
     "strays": """
-SELECT DISTINCT tenant, run_id, {named} AS named
-FROM lead_events WHERE name = 'enhancement.success' AND lead_id = '' AND run_id <> '' AND {chosen}""",
-    "homes": "SELECT run_id, tenant, lead_id FROM lead_runs WHERE lead_id <> '' AND run_id IN (SELECT run_id FROM strays)",
+SELECT DISTINCT run_key, {named} AS named
+FROM lead_events WHERE name = 'enhancement.success' AND lead_key IS NULL AND run_key IS NOT NULL AND {chosen}""",
+    "homes": "SELECT run_key, lead_key FROM lead_runs WHERE lead_key IS NOT NULL AND run_key IN (SELECT run_key FROM strays)",
     "helped": """
-SELECT tenant, lead_id, '' AS named FROM leads
+SELECT lead_key, '' AS named FROM leads
 UNION ALL
-SELECT tenant, lead_id, named FROM succeeded
+SELECT lead_key, named FROM succeeded
 UNION ALL
-SELECT tenant, lead_id, named FROM (
-  SELECT s.tenant AS tenant, h.lead_id AS lead_id, s.named AS named
-  FROM strays s JOIN homes h ON h.run_id = s.run_id AND h.tenant = s.tenant
+SELECT lead_key, named FROM (
+  SELECT h.lead_key AS lead_key, s.named AS named
+  FROM strays s JOIN homes h ON h.run_key = s.run_key
   EXCEPT
-  SELECT tenant, lead_id, named FROM succeeded
+  SELECT lead_key, named FROM succeeded
 ) by_run""",
 }
 _WORTH: Final = """
 WITH earned AS (
-  SELECT tenant, lead_id, currency, sum(revenue_micro) AS revenue, count(*) AS accepted
-  FROM sales WHERE answer = 'accepted' GROUP BY tenant, lead_id, currency
+  SELECT lead_key, currency, sum(revenue_micro) AS revenue, count(*) AS accepted
+  FROM sales WHERE answer = 'accepted' GROUP BY lead_key, currency
 ),
 lost AS (
-  SELECT tenant, lead_id, currency, sum(return_micro) AS returned FROM returned GROUP BY tenant, lead_id, currency
+  SELECT lead_key, currency, sum(return_micro) AS returned FROM returned GROUP BY lead_key, currency
 ),
 came_to AS (
-  SELECT l.tenant AS tenant, l.lead_id AS lead_id, l.flow_name AS flow_name, l.source AS source, l.campaign AS campaign,
+  SELECT l.lead_key AS lead_key, l.flow_name AS flow_name, l.source AS source, l.campaign AS campaign,
     coalesce(e.currency, '') AS currency, coalesce(e.revenue, 0) AS revenue, coalesce(e.accepted, 0) AS accepted,
-    coalesce(b.returned, 0) AS returned, CASE WHEN b.tenant IS NULL THEN 0 ELSE 1 END AS given_back
+    coalesce(b.returned, 0) AS returned, CASE WHEN b.lead_key IS NULL THEN 0 ELSE 1 END AS given_back
   FROM leads l
-  LEFT JOIN earned e ON e.tenant = l.tenant AND e.lead_id = l.lead_id
-  LEFT JOIN lost b ON b.tenant = e.tenant AND b.lead_id = e.lead_id AND b.currency = e.currency
+  LEFT JOIN earned e ON e.lead_key = l.lead_key
+  LEFT JOIN lost b ON b.lead_key = e.lead_key AND b.currency = e.currency
 )
 SELECT h.named, c.flow_name, c.source, c.campaign, c.currency, c.revenue, c.accepted, c.returned, c.given_back, count(*)
-FROM came_to c JOIN helped h ON h.tenant = c.tenant AND h.lead_id = c.lead_id
+FROM came_to c JOIN helped h ON h.lead_key = c.lead_key
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 UNION ALL
 SELECT h.named, l.flow_name, l.source, l.campaign, '=', 0, 0, 0, 0, count(*)
-FROM leads l JOIN helped h ON h.tenant = l.tenant AND h.lead_id = l.lead_id
+FROM leads l JOIN helped h ON h.lead_key = l.lead_key
 GROUP BY 1, 2, 3, 4"""
 
 

@@ -24,8 +24,8 @@ ANSWER_NAMES: Final = ", ".join(f"'delivery.{one}'" for one in ANSWERS)
 _KEY: Final = """CASE WHEN e.delivery_id <> '' THEN 'id ' || e.delivery_id
     WHEN e.word = 'delivery' AND e.span_id <> '' THEN 'span ' || e.trace_id || e.span_id
     ELSE 'event ' || CAST(e.arrival AS VARCHAR) END"""
-_ANSWER: Final = f"""e.tenant AS tenant, e.lead_id AS lead_id, {_KEY} AS delivery, e.time_ns AS time_ns,
-    substr(e.name, 10) AS answer, e.buyer AS buyer, e.delivery_id AS delivery_id, e.run_id AS run_id,
+_ANSWER: Final = f"""e.tenant AS tenant, e.lead_id AS lead_id, e.lead_key AS lead_key, {_KEY} AS delivery, e.time_ns AS time_ns,
+    substr(e.name, 10) AS answer, e.buyer AS buyer, e.delivery_id AS delivery_id, e.run_id AS run_id, e.run_key AS run_key,
     e.revenue_micro AS revenue_micro, e.currency AS currency"""
 
 # Most deliveries are answered once. Of several answers the one that stands, as one text whose greatest is the last: time, no
@@ -53,41 +53,44 @@ SELECT e.arrival FROM all_events e
 WHERE e.name IN ({ANSWER_NAMES}) AND e.time_ns >= $until AND e.time_ns < $as_of AND e.delivery_id = '' AND e.word = 'delivery'
   AND 'span ' || e.trace_id || e.span_id IN (SELECT delivery FROM given_spans)""",  # noqa: S608 - as above
     "answers": f"""
-SELECT tenant, lead_id, delivery, time_ns, answer, buyer, delivery_id, run_id, revenue_micro, currency FROM given
+SELECT tenant, lead_id, lead_key, delivery, time_ns, answer, buyer, delivery_id, run_id, run_key, revenue_micro, currency
+FROM given
 UNION ALL
 SELECT {_ANSWER}
 FROM all_events e
 WHERE e.name IN ({ANSWER_NAMES}) AND e.time_ns >= $until AND e.arrival IN (SELECT arrival FROM later)""",  # noqa: S608 - as above
     "before": f"""
-SELECT tenant, lead_id, run_id, delivery_id
+SELECT tenant, lead_id, run_key, delivery_id
 FROM all_events
 WHERE name IN ({ANSWER_NAMES}) AND time_ns < $since AND delivery_id <> ''
   AND delivery_id IN (SELECT delivery_id FROM given_ids)""",  # noqa: S608 - as above
     "nameless": """
-SELECT run_id FROM answers WHERE lead_id = '' UNION SELECT run_id FROM before WHERE lead_id = ''""",
-    "sale_homes": "SELECT run_id, tenant, lead_id FROM lead_runs WHERE run_id IN (SELECT run_id FROM nameless)",
+SELECT run_key FROM answers WHERE lead_key IS NULL UNION SELECT run_key FROM before WHERE lead_id = ''""",
+    "sale_homes": "SELECT run_key, lead_id, lead_key FROM lead_runs WHERE run_key IN (SELECT run_key FROM nameless)",
     "repeated": "SELECT delivery FROM answers GROUP BY delivery HAVING count(*) > 1",
     "sales": f"""
 WITH told AS NOT MATERIALIZED (
   SELECT a.tenant AS tenant, CASE WHEN a.lead_id <> '' THEN a.lead_id ELSE coalesce(h.lead_id, '') END AS lead_id,
-    a.delivery AS delivery, a.time_ns AS time_ns, a.answer AS answer, a.buyer AS buyer, a.delivery_id AS delivery_id,
-    a.run_id AS run_id, a.revenue_micro AS revenue_micro, a.currency AS currency
+    coalesce(a.lead_key, h.lead_key) AS lead_key, a.delivery AS delivery, a.time_ns AS time_ns, a.answer AS answer,
+    a.buyer AS buyer, a.delivery_id AS delivery_id, a.run_id AS run_id, a.run_key AS run_key,
+    a.revenue_micro AS revenue_micro, a.currency AS currency
   FROM answers a
-  LEFT JOIN sale_homes h ON h.run_id = a.run_id AND h.tenant = a.tenant AND a.lead_id = ''
+  LEFT JOIN sale_homes h ON h.run_key = a.run_key AND a.lead_key IS NULL
 ),
 answered AS (
-  SELECT tenant, lead_id, delivery, delivery_id, buyer, run_id, answer, time_ns AS first_ns, time_ns AS answered_ns,
+  SELECT tenant, lead_id, lead_key, delivery, delivery_id, buyer, run_key, answer, time_ns AS first_ns, time_ns AS answered_ns,
     CASE WHEN answer = 'pending' THEN 1 ELSE 0 END AS was_pending,
     CASE WHEN answer = 'accepted' THEN coalesce(revenue_micro, 0) ELSE 0 END AS revenue_micro, currency
   FROM told
   WHERE time_ns < $until AND delivery NOT IN (SELECT delivery FROM repeated)
   UNION ALL
-  SELECT tenant, lead_id, delivery, delivery_id, buyer, run_id, rtrim(substr(standing, 21, 12)), first_ns, time_ns, was_pending,
+  SELECT tenant, lead_id, lead_key, delivery, delivery_id, buyer, run_key, rtrim(substr(standing, 21, 12)), first_ns, time_ns,
+    was_pending,
     CASE WHEN substr(standing, 21, 9) = 'accepted ' THEN CAST(substr(standing, 33, 19) AS BIGINT) - {_ZERO} ELSE 0 END,
     substr(standing, 52)
   FROM (
-    SELECT tenant, lead_id, delivery, min(time_ns) AS first_ns, max(time_ns) AS time_ns, max(buyer) AS buyer,
-      max(delivery_id) AS delivery_id, max(run_id) AS run_id,
+    SELECT tenant, lead_id, max(lead_key) AS lead_key, delivery, min(time_ns) AS first_ns, max(time_ns) AS time_ns,
+      max(buyer) AS buyer, max(delivery_id) AS delivery_id, key_of(tenant, max(run_id)) AS run_key,
       max(CASE WHEN answer = 'pending' THEN 1 ELSE 0 END) AS was_pending, max({_STANDING}) AS standing
     FROM told
     WHERE delivery IN (SELECT delivery FROM repeated)
@@ -99,11 +102,11 @@ earlier AS (
   SELECT DISTINCT b.tenant AS tenant, CASE WHEN b.lead_id <> '' THEN b.lead_id ELSE coalesce(r.lead_id, '') END AS lead_id,
     'id ' || b.delivery_id AS delivery
   FROM before b
-  LEFT JOIN sale_homes r ON r.run_id = b.run_id AND r.tenant = b.tenant AND b.lead_id = ''
+  LEFT JOIN sale_homes r ON r.run_key = b.run_key AND b.lead_id = ''
 )
-SELECT a.tenant AS tenant, a.lead_id AS lead_id, a.delivery AS delivery, a.delivery_id AS delivery_id, a.buyer AS buyer,
-  a.run_id AS run_id, a.answer AS answer, a.first_ns AS first_ns, a.answered_ns AS answered_ns, a.was_pending AS was_pending,
-  a.revenue_micro AS revenue_micro, a.currency AS currency
+SELECT a.tenant AS tenant, a.lead_id AS lead_id, a.lead_key AS lead_key, a.delivery AS delivery, a.delivery_id AS delivery_id,
+  a.buyer AS buyer, a.run_key AS run_key, a.answer AS answer, a.first_ns AS first_ns, a.answered_ns AS answered_ns,
+  a.was_pending AS was_pending, a.revenue_micro AS revenue_micro, a.currency AS currency
 FROM answered a
 LEFT JOIN earlier ON earlier.tenant = a.tenant AND earlier.lead_id = a.lead_id AND earlier.delivery = a.delivery
 WHERE earlier.delivery IS NULL""",  # noqa: S608 - as above
@@ -113,10 +116,10 @@ SELECT e.arrival AS arrival, e.tenant AS tenant, e.lead_id AS lead_id, e.time_ns
 FROM all_events e
 WHERE e.name = 'lead.returned' AND e.time_ns >= $since AND e.time_ns < $as_of""",
     "returned": """
-SELECT arrival, tenant, lead_id, delivery, currency, coalesce(return_micro, 0) AS return_micro,
+SELECT arrival, tenant, lead_id, lead_key, delivery, currency, coalesce(return_micro, 0) AS return_micro,
   CASE WHEN return_micro IS NULL THEN 1 ELSE 0 END AS unnamed
 FROM (
-  SELECT g.arrival AS arrival, s.tenant AS tenant, s.lead_id AS lead_id, s.delivery AS delivery,
+  SELECT g.arrival AS arrival, s.tenant AS tenant, s.lead_id AS lead_id, s.lead_key AS lead_key, s.delivery AS delivery,
     g.return_micro AS return_micro, CASE WHEN g.currency_said <> '' THEN g.currency_said ELSE s.currency END AS currency,
     row_number() OVER (
       PARTITION BY g.arrival ORDER BY CASE WHEN s.answer = 'accepted' THEN 0 ELSE 1 END, s.answered_ns DESC, s.delivery

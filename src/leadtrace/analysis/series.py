@@ -64,8 +64,9 @@ FROM (
   SELECT {named} AS named, {also} AS also, min(time_ns) AS first_ns
   FROM lead_events
   WHERE name IN ({names}) AND {chosen}
-  GROUP BY 1, 2, tenant, lead_id,
-    CASE WHEN lead_id <> '' THEN '' WHEN lead_event_id <> '' THEN lead_event_id ELSE 'record ' || CAST(arrival AS VARCHAR) END,
+  GROUP BY 1, 2, tenant, lead_key,
+    CASE WHEN lead_key IS NOT NULL THEN '' WHEN lead_event_id <> '' THEN lead_event_id
+      ELSE 'record ' || CAST(arrival AS VARCHAR) END,
     time_ns - time_ns % 86400000000000
 ) leads
 WHERE first_ns >= $since

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from leadtrace.store.columns.files import ColumnFile, folder_of, making, nobody_making, write_file, write_ready
-from leadtrace.store.columns.ready import READY, ready_file, ready_files
+from leadtrace.store.columns.names import has_keys, ready_file
+from leadtrace.store.columns.ready import READY, ready_files
 from leadtrace.store.columns.register import RELATIONS, registered
-from leadtrace.store.columns.taking import EVENTS, Taker
+from leadtrace.store.columns.taking import EVENTS, Taker, columns_of, with_keys
 from leadtrace.store.file import connect_reader, plainly
 
 if TYPE_CHECKING:
@@ -110,7 +111,11 @@ def _lacking(path: Path) -> list[str]:
         connection.close()
     folder = folder_of(path)
     there = {one.name for one in folder.iterdir()} if files else set[str]()
-    return [one.file for one in files if one.rows and one.file in there and not there.issuperset(ready_files(one.file))]
+    return [
+        one.file
+        for one in files
+        if one.rows and one.file in there and has_keys(one.file) and not there.issuperset(ready_files(one.file))
+    ]
 
 
 def _first_gap(state: Registered, per_file: int) -> tuple[int, int, int] | None:
@@ -122,7 +127,7 @@ def _first_gap(state: Registered, per_file: int) -> tuple[int, int, int] | None:
 
 
 def remake(path: Path, every_changed: bool = False) -> Iterator[Made]:
-    """Make files anew: small neighbours as one, those with many changed rows, or every one with any.
+    """Make files anew: those of an earlier version, small neighbours as one, those with many changed rows, or with any.
 
     The caller registers each before it asks for the next.
     """
@@ -159,6 +164,8 @@ def _to_remake(state: Registered, every_changed: bool) -> Sequence[ColumnFile]:
     for relation in RELATIONS:
         files = state.of(relation)
         for one in files:
+            if not has_keys(one.file):
+                return [one]
             changed = len(state.changed_in(one))
             if changed and (every_changed or changed > one.rows * _TOO_CHANGED + 1_000):
                 return [one]
@@ -185,12 +192,13 @@ def _remade(
     import pyarrow.parquet as pq
 
     taker = Taker(connection)
+    columns = [name for name, _ in columns_of(group[0].relation)]
     for one in group:
         changed = state.changed_in(one)
         gone = pa.array(sorted(changed), pa.int64())
         with pq.ParquetFile(folder / one.file) as file:
             for batch in file.iter_batches(50_000):
-                table = pa.Table.from_batches([batch])
+                table = with_keys(pa.Table.from_batches([batch])).select(columns)
                 kept = table.filter(pc.invert(pc.is_in(table["arrival"], gone))) if changed else table
                 if len(kept):
                     yield kept

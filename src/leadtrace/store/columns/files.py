@@ -7,14 +7,14 @@ import errno
 import fcntl
 import logging
 import os
-import secrets
 import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from leadtrace.errors import SourceError
-from leadtrace.store.columns.ready import READY, ready_file, ready_files, worked_out
-from leadtrace.store.columns.taking import EVENTS, columns_of
+from leadtrace.store.columns.names import SUFFIX, new_name, ready_file
+from leadtrace.store.columns.ready import READY, ready_files, worked_out
+from leadtrace.store.columns.taking import EVENTS, KEYS, arrow_type, columns_of
 from leadtrace.store.file import beside
 from leadtrace.store.relations.on_rows import quoted
 
@@ -37,8 +37,7 @@ __all__ = [
 ]
 
 _log = logging.getLogger("leadtrace")
-_SUFFIX: Final = ".parquet"
-_UNIQUE: Final = ("trace_id", "span_id", "parent_span_id", "attributes", "rest")
+_UNIQUE: Final = (*KEYS, "trace_id", "span_id", "parent_span_id", "attributes", "rest")
 """Columns in which no value comes twice: a dictionary of them would only take room."""
 
 _GROUP: Final = 125_000
@@ -95,8 +94,8 @@ def write_file(
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in columns_of(relation)])
-    name = f"{'events' if relation == EVENTS else 'spans'}-{first}-{last}-{secrets.token_hex(4)}{_SUFFIX}"
+    schema = pa.schema([(name, arrow_type(kind)) for name, kind in columns_of(relation)])
+    name = new_name(relation, first, last)
     half = folder / (name + ".half")
     time = "time_ns" if relation == EVENTS else "start_ns"
     rows, least, most = 0, 2**63 - 1, -(2**63)
@@ -246,7 +245,7 @@ def remove_strangers(folder: Path, registered: Collection[str]) -> int:
     known = {*registered, *(it for one in registered for it in ready_files(one))}
     if folder.is_dir():
         for one in folder.iterdir():
-            if one.name not in known and (one.suffix == _SUFFIX or one.name.endswith(".half")):
+            if one.name not in known and (one.suffix == SUFFIX or one.name.endswith(".half")):
                 one.unlink(missing_ok=True)
                 removed += 1
     return removed

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 from leadtrace.errors import SourceError
 from leadtrace.store.columns.files import folder_of
-from leadtrace.store.columns.ready import RUN_COLUMNS, all_parts, joined, parts_of, ready_file
-from leadtrace.store.columns.taking import EVENTS, SPANS, Taker, columns_of
+from leadtrace.store.columns.functions import FUNCTIONS
+from leadtrace.store.columns.names import has_keys, ready_file
+from leadtrace.store.columns.ready import RUN_COLUMNS, all_parts, joined, parts_of
+from leadtrace.store.columns.taking import EVENTS, KEYS, SPANS, Taker, columns_of
 from leadtrace.store.relations.facts import FACTS
 from leadtrace.store.relations.interface import ColumnsReplacedError
 from leadtrace.store.relations.laid_out import LaidOut, used_parameters
@@ -32,20 +34,11 @@ if TYPE_CHECKING:
     from leadtrace.store.columns.register import Registered
     from leadtrace.store.relations.interface import Parameters, Row, Slice, Tables
 
-__all__ = ["AGGREGATES", "ColumnEngine"]
+__all__ = ["ColumnEngine"]
 
 _FACTS: Final = frozenset(one.name for one in FACTS)
 _NAMES: Final = {EVENTS: "events", SPANS: "spans"}
 _MOST_MEMORY: Final = 8 << 30
-AGGREGATES: Final = (
-    # Of a decimal, so that it finds the rank in integers, as rows do.
-    "CREATE MACRO nearest_rank(value, percent) AS quantile_disc(value, percent * 0.01)",
-    # One whole number of each place sorts in half the time that an ordered aggregate takes.
-    """CREATE MACRO in_order(number, time_ns, sequence) AS array_to_string(list_transform(list_sort(list(
-      (greatest(time_ns, 0)::UHUGEINT << 65) | (sequence::UHUGEINT << 17) | number::UHUGEINT
-    )), lambda one: (one & 131071)::INTEGER), ' ')""",
-)
-"""The aggregates of the relations as DuckDB has them."""
 
 
 class ColumnEngine:
@@ -71,16 +64,20 @@ class ColumnEngine:
         self._duck.execute("LOAD parquet")
         self._duck.execute("SET parquet_metadata_cache = true")
         self._memory = self._limit_memory()
-        for one in AGGREGATES:
+        for one in FUNCTIONS:
             self._duck.execute(one)
         self._part: Slice | None = None
         self._facts: dict[int, frozenset[str]] = {}
         """Which columns of the attributes the rest has, by relation."""
         self._laid = LaidOut()
+        self._parts = ""
+        """SQL of all parts of runs, once they were needed."""
         self._runs = ""
-        """SQL of all runs, once they were needed."""
+        """SQL of all runs, put together of them."""
         self._told = ""
         """SQL of all parts of what was told last, once it was needed."""
+        self._joined: frozenset[str] = frozenset()
+        """Which of their columns those have that were put together."""
         self._run_columns: frozenset[str] = frozenset()
         """Which of their columns lie in a table."""
         self._runs_in = ""
@@ -143,7 +140,7 @@ class ColumnEngine:
             self._find_told()
             fresh = True
         if "lead_runs" in found.relations:
-            fresh = self._lay_out_runs(found.among(RUN_COLUMNS) | {"run_id", "tenant"}, sql.count("lead_runs")) or fresh
+            fresh = self._lay_out_runs(found.among(RUN_COLUMNS) | _ALWAYS, sql.count("lead_runs")) or fresh
         if fresh or part != self._part:
             self._make_views(part)
             self._part = part
@@ -169,8 +166,8 @@ class ColumnEngine:
 
     def _lay_out_runs(self, columns: frozenset[str], times: int) -> bool:
         """Whether runs lie elsewhere than before: in the files, or for a query that goes through them often in a table."""
-        if not self._runs:
-            self._find_runs()
+        if not columns <= self._joined:
+            self._join_runs(columns | self._joined)
         if times >= _OFTEN and not columns <= self._run_columns:
             self._run_columns |= columns
             listed = ", ".join(self._listed(self._run_columns))
@@ -179,16 +176,18 @@ class ColumnEngine:
         before, self._runs_in = self._runs_in, "all_runs" if columns <= self._run_columns else f"({self._runs})"
         return before != self._runs_in
 
-    def _find_runs(self) -> None:
+    def _join_runs(self, columns: frozenset[str]) -> None:
         """Put those together that have parts in several files; most are read as they lie there."""
-        parts, ready = self._find_parts("runs", "again")
-        keys = all_parts("again", (beside["again"] for beside in ready), "other_runs")
-        self._duck.execute(f"CREATE TEMP TABLE met_again AS SELECT DISTINCT key FROM ({keys})")  # noqa: S608 - as above
-        again = f"SELECT * FROM ({parts}) WHERE key IN (SELECT key FROM met_again)"  # noqa: S608 - as above
-        self._duck.execute(f"CREATE TEMP TABLE joined_runs AS {joined(again)}")
-        listed = ", ".join(RUN_COLUMNS)
-        once = f"SELECT {listed} FROM ({parts}) WHERE key NOT IN (SELECT key FROM met_again)"  # noqa: S608 - as above
-        self._runs = f"{once} UNION ALL SELECT {listed} FROM joined_runs"  # noqa: S608 - as above
+        if not self._parts:
+            self._parts, ready = self._find_parts("runs", "again")
+            keys = all_parts("again", (beside["again"] for beside in ready), "other_runs")
+            self._duck.execute(f"CREATE TEMP TABLE met_again AS SELECT DISTINCT run_key FROM ({keys})")  # noqa: S608 - as above
+        again = f"SELECT * FROM ({self._parts}) WHERE run_key IN (SELECT run_key FROM met_again)"  # noqa: S608 - as above
+        listed = self._listed(columns)
+        self._duck.execute(f"CREATE OR REPLACE TEMP TABLE joined_runs AS {joined(again, listed)}")
+        once = f"SELECT {', '.join(listed)} FROM ({self._parts}) WHERE run_key NOT IN (SELECT run_key FROM met_again)"  # noqa: S608 - as above
+        self._runs = f"{once} UNION ALL SELECT {', '.join(listed)} FROM joined_runs"  # noqa: S608 - as above
+        self._joined = columns
 
     def _find_told(self) -> None:
         self._told, _ = self._find_parts("told")
@@ -199,7 +198,8 @@ class ColumnEngine:
         ready, others = [], []
         for one in self._state.of(EVENTS):
             beside = {name: folder_of(self._path) / ready_file(one.file, name) for name in what}
-            if one.rows and all(path.exists() for path in beside.values()) and not self._state.changed_in(one):
+            whole = has_keys(one.file) and all(path.exists() for path in beside.values())
+            if one.rows and whole and not self._state.changed_in(one):
                 ready.append(beside)
             else:
                 others.append(one)
@@ -250,14 +250,23 @@ class ColumnEngine:
         self._duck.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {sql}")
 
     def _union(self, relation: int, files: Sequence[ColumnFile]) -> str:
-        columns = ", ".join(one for one, _ in self._columns(relation, self._facts[relation]))
-        rest = f"SELECT {columns} FROM rest_{_NAMES[relation]}"  # noqa: S608 - as above
-        paths = ", ".join(quoted(str(folder_of(self._path) / one.file)) for one in files if one.rows)
-        if not paths:
-            return rest
+        columns = [one for one, _ in self._columns(relation, self._facts[relation])]
         changed = self._state.changed.get(relation)
         but = f" WHERE arrival NOT IN (SELECT arrival FROM changed_{_NAMES[relation]})" if changed else ""  # noqa: S608 - as above
-        return f"SELECT {columns} FROM read_parquet([{paths}]){but} UNION ALL {rest}"  # noqa: S608 - as above
+        parts = []
+        for keyed in (True, False):
+            # A file of an earlier version has no keys: they are made as it is read.
+            listed = (
+                columns
+                if keyed
+                else [f"key_of(tenant, {KEYS[one]}) AS {one}" if one in KEYS else one for one in columns]
+            )
+            paths = [str(folder_of(self._path) / one.file) for one in files if one.rows and has_keys(one.file) is keyed]
+            if paths:
+                read = f"read_parquet([{', '.join(map(quoted, paths))}])"
+                parts.append(f"SELECT {', '.join(listed)} FROM {read}{but}")  # noqa: S608 - as above
+        parts.append(f"SELECT {', '.join(columns)} FROM rest_{_NAMES[relation]}")  # noqa: S608 - as above
+        return " UNION ALL ".join(parts)
 
     def _columns(self, relation: int, facts: frozenset[str]) -> list[tuple[str, str]]:
         return [(name, kind) for name, kind in columns_of(relation) if name not in _FACTS or name in facts]
@@ -265,11 +274,12 @@ class ColumnEngine:
 
 _OFTEN: Final = 5
 """So many times in one query, and runs are laid out in a table first: files are slow to read again."""
-_DUCK: Final = {"string": "VARCHAR", "int64": "BIGINT", "double": "DOUBLE"}
+_ALWAYS: Final = frozenset({"run_key", "tenant"})
+_DUCK: Final = {"string": "VARCHAR", "int64": "BIGINT", "double": "DOUBLE", "uuid": "UUID"}
 _UNITS: Final = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
-_TOLD: Final = """SELECT run_id, tenant, max(told) AS told FROM ({parts})
-WHERE told >= '{since}' AND run_id IN (SELECT run_id FROM lead_runs WHERE start_ns >= {{since}} AND start_ns < {{until}})
-GROUP BY run_id, tenant"""
+_TOLD: Final = """SELECT run_key, max(told) AS told FROM ({parts})
+WHERE told >= '{since}' AND run_key IN (SELECT run_key FROM lead_runs WHERE start_ns >= {{since}} AND start_ns < {{until}})
+GROUP BY run_key"""
 _SHARED: Final = """
 SELECT DISTINCT arrival, lead_id, tenant FROM (
   SELECT arrival, tenant, unnest(from_json(lead_ids, '["VARCHAR"]')) AS lead_id FROM all_events WHERE lead_ids <> ''

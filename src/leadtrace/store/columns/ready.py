@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from leadtrace.store.columns.functions import FUNCTIONS
+from leadtrace.store.columns.names import KEYED, ready_file
 from leadtrace.store.relations.interface import Slice
 from leadtrace.store.relations.named import bounded, read_view, told_last
 from leadtrace.store.relations.on_rows import quoted
@@ -23,23 +25,25 @@ if TYPE_CHECKING:
 
     import pyarrow
 
-__all__ = ["READY", "RUN_COLUMNS", "all_parts", "joined", "parts_of", "ready_file", "ready_files", "worked_out"]
+__all__ = ["READY", "RUN_COLUMNS", "all_parts", "joined", "parts_of", "ready_files", "worked_out"]
 
 _FIRST_SAID: Final = (
-    "lead_id", "parent_run_id", "flow_id", "flow_name", "flow_version", "source", "campaign", "campaign_group", "service",
+    "run_id", "tenant", "lead_id", "parent_run_id", "flow_id", "flow_name", "flow_version", "source", "campaign",
+    "campaign_group", "service",
 )  # fmt: skip
 RUN_COLUMNS: Final = (
-    "run_id", "tenant", *_FIRST_SAID, "start_ns", "end_ns", "ends", "handed_over", "outcome", "duration_ms",
+    "run_key", "lead_key", *_FIRST_SAID, "start_ns", "end_ns", "ends", "handed_over", "outcome", "duration_ms",
 )  # fmt: skip
 """The columns of `lead_runs` in their order."""
 _SUMS: Final = ("ends", "handed_over")
 
-READY: Final = {"runs": (*RUN_COLUMNS, "key"), "again": ("key",), "told": ("run_id", "tenant", "told")}
+READY: Final = {"runs": RUN_COLUMNS, "again": ("run_key",), "told": ("run_key", "told")}
 """What there is beside a file, in the order in which it is made, and its columns."""
-_SORTED: Final = {"runs": "end_ns, start_ns, run_id, tenant", "again": "key", "told": "told, run_id, tenant"}
+_SORTED: Final = {"runs": "end_ns, start_ns, run_key", "again": "run_key", "told": "told, run_key"}
 
 # The outcome is that of the end told last, as in the view: of two at one moment, the greater text.
 _JOINED: Final = {
+    "lead_key": "key_of(max(tenant), max(lead_id))",
     **{one: f"max({one})" for one in (*_FIRST_SAID, "end_ns", "duration_ms")},
     **{one: f"sum({one})" for one in _SUMS},
     "start_ns": "min(start_ns)",
@@ -48,30 +52,24 @@ _JOINED: Final = {
 }
 
 
-def ready_file(file: str, what: str) -> str:
-    """The name of what lies beside a file of events."""
-    return file.replace("events-", f"{what}-", 1)
-
-
 def ready_files(file: str) -> tuple[str, ...]:
     """The names of all that lies beside a file; beside one of spans, nothing."""
     return tuple(ready_file(file, what) for what in READY) if file.startswith("events-") else ()
 
 
 def parts_of(what: str, events: str) -> str:
-    """SQL of the parts of those events alone. Those of runs have a `key` by which parts of one are found."""
+    """SQL of the parts of those events alone."""
     if what == "told":
         told = bounded(told_last(), Slice())
         return f"SELECT * FROM (WITH all_events AS ({events}) SELECT * FROM ({told}))"  # noqa: S608 - texts of ours
     columns = ", ".join(f"CAST({one} AS BIGINT) AS {one}" if one in _SUMS else one for one in RUN_COLUMNS)
-    return f"""SELECT {columns}, md5_number_lower(tenant || '/' || run_id) AS key
-FROM (WITH all_events AS ({events}) {read_view("lead_runs")})"""  # noqa: S608 - texts of ours
+    return f"SELECT {columns} FROM (WITH all_events AS ({events}) {read_view('lead_runs')})"  # noqa: S608 - texts of ours
 
 
 def joined(parts: str, columns: Iterable[str] = RUN_COLUMNS) -> str:
     """SQL that puts parts of the same runs together, with these columns of them."""
     listed = ", ".join(f"{_JOINED[one]} AS {one}" if one in _JOINED else one for one in columns)
-    return f"SELECT {listed} FROM ({parts}) GROUP BY run_id, tenant"  # noqa: S608 - texts of ours
+    return f"SELECT {listed} FROM ({parts}) GROUP BY run_key"  # noqa: S608 - texts of ours
 
 
 def worked_out(what: str, path: Path, name: str, replaced: Collection[str]) -> pyarrow.Table:
@@ -84,10 +82,13 @@ def worked_out(what: str, path: Path, name: str, replaced: Collection[str]) -> p
         "autoinstall_known_extensions": False,
     }
     with duckdb.connect(":memory:", config=config) as duck:
+        duck.execute("SET arrow_lossless_conversion = true")  # a key comes as one, not as its text
+        for one in FUNCTIONS:
+            duck.execute(one)
         if what == "again":
             own = path.with_name(ready_file(name, "runs"))
             not_met = {own.name, *(ready_file(one, "runs") for one in replaced)}
-            parts = _met_in(own, [one for one in path.parent.glob("runs-*.parquet") if one.name not in not_met])
+            parts = _met_in(own, [one for one in path.parent.glob(f"runs-*{KEYED}") if one.name not in not_met])
         else:
             parts = parts_of(what, f"SELECT * FROM read_parquet({quoted(str(path))})")  # noqa: S608 - a name of ours
         return duck.sql(f"SELECT * FROM ({parts}) ORDER BY {_SORTED[what]}").to_arrow_table()  # noqa: S608 - as above
@@ -95,10 +96,10 @@ def worked_out(what: str, path: Path, name: str, replaced: Collection[str]) -> p
 
 def _met_in(own: Path, others: Sequence[Path]) -> str:
     if not others:
-        return f"SELECT key FROM read_parquet({quoted(str(own))}) WHERE false"  # noqa: S608 - as above
+        return f"SELECT run_key FROM read_parquet({quoted(str(own))}) WHERE false"  # noqa: S608 - as above
     listed = ", ".join(quoted(str(one)) for one in others)
-    return f"""SELECT DISTINCT key FROM read_parquet([{listed}])
-WHERE key IN (SELECT key FROM read_parquet({quoted(str(own))}))"""  # noqa: S608 - as above
+    return f"""SELECT DISTINCT run_key FROM read_parquet([{listed}])
+WHERE run_key IN (SELECT run_key FROM read_parquet({quoted(str(own))}))"""  # noqa: S608 - as above
 
 
 def all_parts(what: str, paths: Iterable[Path], others: str) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import apsw
 
-__all__ = ["Registered", "drop_all", "register", "registered", "watch"]
+__all__ = ["Registered", "drop_all", "forget", "register", "registered", "watch"]
 
 RELATIONS: Final = (SPANS, EVENTS)
 
@@ -124,6 +124,12 @@ def register(
             connection.execute("ROLLBACK")
         raise
     return True
+
+
+def forget(connection: apsw.Connection, files: Sequence[str]) -> None:
+    """Let these files count no more: what they held is read from the rows, and copied again like what is new."""
+    with connection:
+        connection.executemany("DELETE FROM column_files WHERE file = ?", [(one,) for one in files])
 
 
 def drop_all(connection: apsw.Connection) -> list[str]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from array import array
 from collections import Counter
@@ -15,18 +16,20 @@ import orjson
 from leadtrace.store.relations.facts import FACTS, LARGEST_AMOUNT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     import apsw
     import pyarrow
 
     from leadtrace.store.relations.facts import Sort
 
-__all__ = ["EVENTS", "SPANS", "Taker", "columns_of"]
+__all__ = ["EVENTS", "KEYS", "SPANS", "Taker", "arrow_type", "columns_of", "with_keys"]
 
 SPANS: Final = 1
 EVENTS: Final = 2
 
+KEYS: Final = {"lead_key": "lead_id", "run_key": "run_id"}
+"""The columns that are keys, and the id beside the tenant of which each is made."""
 _PROCESS: Final = ("service", "service_version", "instance", "host", "environment")
 _BASE: Final[dict[int, tuple[tuple[str, str], ...]]] = {
     EVENTS: (
@@ -36,6 +39,8 @@ _BASE: Final[dict[int, tuple[tuple[str, str], ...]]] = {
         ("kind", "string"),
         ("tenant", "string"),
         ("lead_id", "string"),
+        ("lead_key", "uuid"),
+        ("run_key", "uuid"),
         ("trace_id", "string"),
         ("span_id", "string"),
         ("parent_span_id", "string"),
@@ -54,6 +59,8 @@ _BASE: Final[dict[int, tuple[tuple[str, str], ...]]] = {
         ("kind", "string"),
         ("tenant", "string"),
         ("lead_id", "string"),
+        ("lead_key", "uuid"),
+        ("run_key", "uuid"),
         ("trace_id", "string"),
         ("span_id", "string"),
         ("parent_span_id", "string"),
@@ -85,6 +92,8 @@ SELECT s.arrival, s.start_ns, s.end_ns, s.name, s.tenant, (SELECT lead_id FROM l
   s.resource, s.attributes, s.rest
 FROM spans s WHERE """,
 }
+_ALWAYS: Final = ("currency_said", "run_id")
+"""What other columns are made of: taken whether or not it is asked for."""
 _STATUS: Final = ("unset", "ok", "error")
 _NUMBER: Final = re.compile(r"[ \t\n\r]*-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?[ \t\n\r]*")
 _INT64: Final = 2**63
@@ -92,9 +101,43 @@ _STEP: Final = 20_000  # rows taken at once
 
 
 def columns_of(relation: int) -> tuple[tuple[str, str], ...]:
-    """The columns of a relation in their order, with their Arrow types."""
+    """The columns of a relation in their order, with the names of their Arrow types."""
     facts = tuple((one.name, _TYPES[one.sort]) for one in FACTS)
     return (*_BASE[relation], *facts, *_LAST)
+
+
+def arrow_type(name: str) -> pyarrow.DataType:
+    """The Arrow type of that name."""
+    import pyarrow as pa
+
+    return pa.uuid() if name == "uuid" else pa.type_for_alias(name)
+
+
+def with_keys(table: pyarrow.Table) -> pyarrow.Table:
+    """A table of a file that was made before there were keys, with them at its end."""
+    tenants = table["tenant"].to_pylist()
+    for key, of in KEYS.items():
+        if key not in table.column_names:
+            table = table.append_column(key, _keys(tenants, table[of].to_pylist()))
+    return table
+
+
+def _keys(tenants: Iterable[str], ids: Iterable[str]) -> pyarrow.Array:
+    """The keys of ids, each of one tenant: as `key_of` makes them in SQL. NULL where there is no id."""
+    import pyarrow as pa
+
+    made: dict[tuple[str, str], bytes] = {}
+    found: list[bytes | None] = []
+    for pair in zip(tenants, ids, strict=True):
+        if not pair[1]:
+            found.append(None)
+            continue
+        key = made.get(pair)
+        if key is None:
+            said = f"{len(pair[0])}:{pair[0]}{pair[1]}".encode()
+            key = made[pair] = hashlib.md5(said, usedforsecurity=False).digest()
+        found.append(key)
+    return pa.ExtensionArray.from_storage(pa.uuid(), pa.array(found, pa.binary(16)))
 
 
 def _text(value: Any) -> str | None:
@@ -190,15 +233,18 @@ class Taker:
         found["currency"] = ["USD"] * len(rows)
         for at, value in zip(said.places, said.values, strict=True):
             found["currency"][at] = value
-        if facts is not None and "currency_said" not in facts:
-            del sparse["currency_said"]
+        runs = [""] * len(rows)
+        for at, value in zip(sparse["run_id"].places, sparse["run_id"].values, strict=True):
+            runs[at] = value
+        keys = {"lead_key": found["lead_id"], "run_key": runs}
         arrays, names = [], []
         for name, alias in columns_of(relation):
-            kind = pa.type_for_alias(alias)
-            if name in sparse:
-                arrays.append(sparse[name].array(kind, len(rows)))
+            if name in keys:
+                arrays.append(_keys(found["tenant"], keys[name]))
+            elif name in sparse and (facts is None or name in facts or name not in _ALWAYS):
+                arrays.append(sparse[name].array(arrow_type(alias), len(rows)))
             elif name in found:
-                arrays.append(pa.array(found[name], kind))
+                arrays.append(pa.array(found[name], arrow_type(alias)))
             else:
                 continue
             names.append(name)
@@ -371,4 +417,4 @@ def _facts(attributes: Sequence[dict[str, Any]], wanted: Collection[str] | None,
 
 
 def _is_wanted(name: str, wanted: Collection[str] | None) -> bool:
-    return wanted is None or name in wanted or name == "currency_said"
+    return wanted is None or name in wanted or name in _ALWAYS

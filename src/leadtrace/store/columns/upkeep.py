@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from leadtrace.errors import SourceError
 from leadtrace.store.columns.copying import PER_FILE, add_ready, copy_new, remake
 from leadtrace.store.columns.files import folder_of, missing, nobody_making, remove, remove_strangers
-from leadtrace.store.columns.register import drop_all, register, registered, watch
+from leadtrace.store.columns.names import has_keys
+from leadtrace.store.columns.register import drop_all, forget, register, registered, watch
 from leadtrace.store.file import connect_reader, plainly
 
 if TYPE_CHECKING:
@@ -52,21 +53,31 @@ class Upkeep:
                 connection.close()
 
     def behind(self) -> int:
-        """How many arrivals no file stands for yet."""
+        """How many arrivals no file stands for that is there and of this version."""
         state = self.state()
+        state.files = [one for one in state.files if has_keys(one.file) and (self._folder / one.file).exists()]
         gaps = [state.gaps(relation, state.arrival) for relation in (1, 2)]
         return max(sum(last - first + 1 for first, last in one) for one in gaps)
 
     def begin(self) -> int:
         """Before copying: note changes of all that is there from now on, and remove what no file counts of. Gives up to
-        which arrival may be copied. Where what many rows refer to has changed, all files are dropped first."""
+        which arrival may be copied. Where what many rows refer to has changed, all files are dropped first, and those that
+        somebody removed are copied anew."""
         if self.state().stale:
             self.drop()
         with self._store.writing() as connection:
             up_to = watch(connection)
-            names = {one.file for one in registered(connection).files}
-        remove_strangers(self._folder, names)
+            state = self._there(connection)
+        remove_strangers(self._folder, {one.file for one in state.files})
         return up_to
+
+    def _there(self, connection: apsw.Connection) -> Registered:
+        """The files that count and are there; the others do not count any more."""
+        state = registered(connection)
+        there = {one.name for one in self._folder.iterdir()} if self._folder.is_dir() else set[str]()
+        forget(connection, [one.file for one in state.files if one.file not in there])
+        state.files = [one for one in state.files if one.file in there]
+        return state
 
     def accept(self, made: Made) -> None:
         """Let a file count that was made, in place of what it replaces; one that came too late is removed."""
@@ -100,7 +111,7 @@ class Upkeep:
         """
         with nobody_making(self._folder):  # else a file with what is gone could come after this
             with self._store.writing() as connection:
-                state = registered(connection)
+                state = self._there(connection)
             remove_strangers(self._folder, {one.file for one in state.files})
         if not state.files:
             return 0

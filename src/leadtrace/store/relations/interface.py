@@ -4,10 +4,12 @@ An analysis is one text of SQL over five relations, in the subset that every eng
 joins, window functions, integer nanoseconds, money as integer micro-units. Ratios and Decimal are made in Python of what it
 returns. docs/relations.md lists the columns.
 
-Two aggregates are not of standard SQL, and every engine has them: `nearest_rank(value, percent)`, the smallest value that at
+Three functions are not of standard SQL, and every engine has them: `nearest_rank(value, percent)`, the smallest value that at
 least so many percent (a whole number from 0 to 100) of all do not exceed; NULL values do not count. `in_order(number, time_ns,
 sequence)`, the numbers (each at most `MOST_IN_ORDER`) in the order of time, then of sequence, then their own, as one text with
-spaces between.
+spaces between; and `key_of(tenant, id)`, a value that is equal where both are and NULL where the id is '' or NULL. What stands for
+it differs between engines: it is to group and to join by, in a fraction of the time that the two texts take, and `lead_key` and
+`run_key` of every relation are such.
 
     lead_events   one row per event in the slice: its time within the window, its tenant the asked one
     lead_spans    one row per span that begins within the window

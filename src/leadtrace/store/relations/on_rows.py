@@ -26,7 +26,7 @@ __all__ = ["RowEngine", "quoted"]
 _TEXT: Final = re.compile(r"\{text ([a-z0-9_.]+)\}")
 _VIEWS: Final = ("all_events", "all_spans", "lead_events", "lead_spans", "lead_runs", "lead_shared", "lead_stops")
 # Rows are dear to read: only those of runs that began in the window.
-_BEGUN: Final = " AND run_id IN (SELECT run_id FROM lead_events WHERE name = 'flow.started')"
+_BEGUN: Final = " AND run_key IN (SELECT run_key FROM lead_events WHERE name = 'flow.started')"
 _CURRENCY: Final = next(one for one in FACTS if one.name == "currency_said")
 
 
@@ -44,6 +44,7 @@ class RowEngine:
         self._made: set[str] = set()
         self._facts: frozenset[str] = frozenset()
         self._laid = LaidOut()
+        connection.create_scalar_function("key_of", _key_of, 2, deterministic=True)
         connection.create_aggregate_function("nearest_rank", _NearestRank, 2)
         connection.create_aggregate_function("in_order", _InOrder, 3)
         connection.execute("BEGIN")
@@ -86,6 +87,12 @@ class RowEngine:
         for name in self._made:
             self._connection.execute(f"DROP VIEW temp.{name}")
         self._made.clear()
+
+
+def _key_of(*given: Any) -> str | None:
+    """The function `key_of(tenant, id)`. How long the tenant is stands first, so that no two pairs are one text."""
+    tenant, of = given
+    return f"{len(tenant)}:{tenant}{of}" if of else None
 
 
 class _NearestRank:

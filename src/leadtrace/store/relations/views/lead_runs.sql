@@ -1,8 +1,10 @@
 -- One row per run, from its flow's start and end events, whenever they were: what a window cuts off is still known here.
 -- Of several ends the one told last stands, as in the list of leads.
 SELECT
-  run_id,
-  tenant,
+  run_key,
+  max(run_id) AS run_id,
+  max(tenant) AS tenant,
+  key_of(max(tenant), max(lead_id)) AS lead_key,
   max(lead_id) AS lead_id,                   -- a flow may learn its lead after it began
   max(parent_run_id) AS parent_run_id,
   max(flow_id) AS flow_id,
@@ -26,5 +28,5 @@ SELECT
     AS duration_ms
 FROM all_events
 WHERE name IN ('flow.started', 'flow.completed', 'flow.failed', 'flow.cancelled', 'flow.interrupted', 'flow.handed_over')
-  AND run_id <> ''
-GROUP BY run_id, tenant
+  AND run_key IS NOT NULL
+GROUP BY run_key
