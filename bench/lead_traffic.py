@@ -35,17 +35,24 @@ _COPIED = {
     "lead_traces": "SELECT (lead - 1) * $many + k, (trace - 1) * $many + k FROM base.lead_traces, numbers",
     "run_traces": "SELECT run_id || '_' || k, (trace - 1) * $many + k FROM base.run_traces, numbers",
 }
-_ATTRIBUTES = """replace(replace(replace(attributes, lead_id || '"', lead_id || '_' || k || '"'),
+_ATTRIBUTES = """replace(replace(replace({attributes}, lead_id || '"', lead_id || '_' || k || '"'),
                  '"leadtrace.run_id":"', '"leadtrace.run_id":"' || k || '_'), '"delivery.id":"', '"delivery.id":"' || k || '_')"""
+# A span's id begins with the number of the copy, wherever it stands: real ones are of one span.
+_PARENT = '"leadtrace.parent_span_id":"'
+_BENEATH = f"""CASE WHEN instr(attributes, '{_PARENT}') = 0 THEN attributes
+  ELSE substr(attributes, 1, instr(attributes, '{_PARENT}') + {len(_PARENT) - 1}) || printf('%04x', k)
+    || substr(attributes, instr(attributes, '{_PARENT}') + {len(_PARENT) + 4}) END"""
+_OWN = "CASE WHEN {0} IS NOT NULL THEN CAST(unhex(printf('%04x', k)) || substr({0}, 3) AS BLOB) END"
 _EVENTS = f"""
-INSERT INTO events SELECT (b.arrival - 1) * $many + k, (trace - 1) * $many + k, span_id, idx, time_ns + k, name, kind,
-  (b.lead - 1) * $many + k, b.tenant, origin, boot + k, sequence, digest, observed_ns, severity, flags, resource, scope,
-  {_ATTRIBUTES}, rest
+INSERT INTO events SELECT (b.arrival - 1) * $many + k, (trace - 1) * $many + k, {_OWN.format("span_id")}, idx, time_ns + k, name,
+  kind, (b.lead - 1) * $many + k, b.tenant, origin, boot + k, sequence, digest, observed_ns, severity, flags, resource, scope,
+  {_ATTRIBUTES.format(attributes=_BENEATH)}, rest
 FROM base.events b CROSS JOIN numbers JOIN base.leads l ON l.lead = b.lead
 WHERE b.arrival BETWEEN $first AND $last"""
 _SPANS = f"""
-INSERT INTO spans SELECT (b.arrival - 1) * $many + k, (trace - 1) * $many + k, span_id, parent_id, name, kind, start_ns + k,
-  end_ns + k, status, flags, (b.lead - 1) * $many + k, b.tenant, resource, scope, {_ATTRIBUTES}, rest
+INSERT INTO spans SELECT (b.arrival - 1) * $many + k, (trace - 1) * $many + k, {_OWN.format("span_id")},
+  {_OWN.format("parent_id")}, name, kind, start_ns + k, end_ns + k, status, flags, (b.lead - 1) * $many + k, b.tenant, resource,
+  scope, {_ATTRIBUTES.format(attributes="attributes")}, rest
 FROM base.spans b CROSS JOIN numbers JOIN base.leads l ON l.lead = b.lead
 WHERE b.arrival BETWEEN $first AND $last"""
 

@@ -228,6 +228,21 @@ def test_an_error_of_a_try_belongs_to_the_buyer_that_was_called() -> None:
     assert same == replace(row, share=same.share)
 
 
+@pytest.mark.parametrize("days", [0, 5])
+def test_the_call_of_an_error_is_known_though_it_began_long_before_the_window(days: int) -> None:
+    """And that of a try, whose own start lies in the window, though only the call's does not."""
+    story = Story()
+    begun(story, 0, 1, **{"delivery.buyer": "Acme"})
+    tried = {"leadtrace.word": "attempt", "leadtrace.parent_span_id": f"{1:016x}"}
+    story.tell("api.call.attempted", span=2, at=days * DAY, **tried)
+    wrong = {"error.fingerprint": "g", "error.type": "TimeoutError", "error.subcategory": "timeout"}
+    for span in (1, 2, 3):
+        story.tell("error.occurred", lead=f"l{span}", span=span, at=days * DAY + 1, **wrong)
+    begun(story, days * DAY + 2, **{"delivery.buyer": "Other"})
+    (row,) = ask("errors", story.events, since_ns=START + days * DAY, until_ns=START + days * DAY + HOUR).rows
+    assert (row.errors, row.in_tries, row.title) == (3, 1, "Delivery got no answer in time")
+
+
 def test_an_error_told_a_second_time_is_one_and_its_flow_s_end_counts() -> None:
     story = Story()
     for number in range(30):

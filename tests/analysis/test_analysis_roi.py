@@ -196,6 +196,17 @@ def test_measured_value_compares_like_with_like() -> None:
     assert any(note.startswith("measured: of leads offered to a buyer") for note in found.notes)
 
 
+def test_any_number_of_enhancements_is_measured_each_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    story, _ = planted()
+    for number in range(600):
+        if number % 3:
+            called(story, f"X{number % 7}", f"l{number}", number * HOUR // 10 + 1, "success", cost=0.1)
+    together = ask("roi", story.events)
+    assert len({row.enhancement for row in together.of(Measured)}) == 8
+    monkeypatch.setattr("leadtrace.analysis.roi_measured._BITS", 3)
+    assert ask("roi", story.events, both=True) == together
+
+
 def test_too_few_alike_have_no_measured_value_and_say_so() -> None:
     story, _ = planted()
     few = [one for one in story.events if int(one.lead_id[1:]) < 40]

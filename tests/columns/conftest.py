@@ -6,8 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import apsw
+import pyarrow.parquet
 import pytest
 
+from leadtrace.store.columns.files import folder_of
+from leadtrace.store.columns.names import KEYED, SUFFIX
 from leadtrace.store.columns.on_columns import ColumnEngine
 from leadtrace.store.columns.register import registered
 from leadtrace.store.columns.taking import EVENTS, KEYS, SPANS, columns_of
@@ -72,6 +76,29 @@ def assert_equal(path: Path, parts: list[Slice]) -> None:
         for row, column in zip(rows, columns, strict=True):
             differing = [one for one in zip(names, row, column, strict=True) if one[1] != one[2]]
             assert differing == [], sql[sql.index(" FROM ") :]
+
+
+def made_before_keys(path: Path) -> None:
+    """Turn the files of the columns into such as a version made that had no keys."""
+    folder = folder_of(path)
+    renamed = []
+    for file in list(folder.glob(f"*{KEYED}")):
+        if not file.name.startswith(("events-", "spans-")):
+            file.unlink()
+            continue
+        table = pyarrow.parquet.read_table(file)
+        before = file.name.removesuffix(KEYED) + SUFFIX
+        pyarrow.parquet.write_table(table.drop_columns(list(KEYS)), folder / before)
+        file.unlink()
+        renamed.append((before, file.name))
+    connection = apsw.Connection(str(path))
+    connection.executemany("UPDATE column_files SET file = ? WHERE file = ?", renamed)
+    connection.close()
+
+
+@pytest.fixture(scope="session")
+def before_keys() -> Callable[[Path], None]:
+    return made_before_keys
 
 
 @pytest.fixture(scope="session")

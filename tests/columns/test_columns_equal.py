@@ -117,6 +117,7 @@ steps = st.lists(
         st.tuples(st.just("settle"), st.none()),
         st.tuples(st.just("erase"), leads),
         st.tuples(st.just("drop"), st.none()),
+        st.tuples(st.just("before keys"), st.none()),
     ),
     min_size=2,
     max_size=7,
@@ -141,7 +142,7 @@ def other_halves(events: list[EventRecord]) -> list[EventRecord]:
 @settings(max_examples=EXAMPLES, phases=PHASES)
 @given(taken=steps)
 def test_rows_and_columns_answer_alike_after_any_history(
-    alike: Callable[[Path, list[Slice]], None], taken: list[tuple[str, object]]
+    alike: Callable[[Path, list[Slice]], None], before_keys: Callable[[Path], None], taken: list[tuple[str, object]]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "store.db"
@@ -165,6 +166,8 @@ def test_rows_and_columns_answer_alike_after_any_history(
                     store.erase([str(more)])
                 case "drop":
                     upkeep.drop()
+                case "before keys":
+                    before_keys(path)
         alike(path, parts)
         store.close()
 

@@ -1,4 +1,4 @@
-"""What queries build on beside the relations: tables that are laid out once, and the aggregate that every engine has."""
+"""What queries build on beside the relations: tables that are laid out once, and the functions that every engine has."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "analysis"))
 
 from traffic import generate
 
+from leadtrace.store.columns.taking import keys_of
 from leadtrace.store.columns.upkeep import Upkeep
 from leadtrace.store.embedded import EmbeddedStore
 from leadtrace.store.relations.interface import MOST_IN_ORDER, Slice
@@ -72,6 +75,26 @@ def test_a_rank_is_the_smallest_value_that_so_many_percent_do_not_exceed(store: 
         with store.relations(Slice(), rows) as relations:
             sql = f"SELECT nearest_rank(one, 50), nearest_rank(one, 95), nearest_rank(one, 96) FROM ({told}) told"
             assert relations.query(sql) == [(5, 10, 10)]
+
+
+TEXTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=12)
+
+
+@settings(max_examples=200)
+@given(pairs=st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=8))
+def test_a_key_is_equal_where_tenant_and_id_are_and_the_files_have_the_same_as_sql(
+    store: EmbeddedStore, pairs: list[tuple[str, str]]
+) -> None:
+    pairs += [(tenant + of[:1], of[1:]) for tenant, of in pairs]  # the same letters, cut elsewhere
+    given = {f"{name}_{at}": pair[place] for at, pair in enumerate(pairs) for place, name in enumerate(("t", "i"))}
+    sql = " UNION ALL ".join(f"SELECT {at} AS place, key_of($t_{at}, $i_{at}) AS made" for at in range(len(pairs)))
+    for rows in (False, True):
+        with store.relations(Slice(), rows) as relations:
+            made = [one for _, one in relations.query(f"SELECT place, made FROM ({sql}) keys ORDER BY place", given)]
+        assert [one is None for one in made] == [not of for _, of in pairs]
+        assert len(set(made) - {None}) == len({pair for pair in pairs if pair[1]})
+        if not rows:
+            assert made == keys_of(*zip(*pairs, strict=True)).to_pylist()
 
 
 def test_numbers_come_in_the_order_of_time_then_of_sequence_then_their_own(store: EmbeddedStore) -> None:

@@ -18,6 +18,7 @@ from leadtrace.store import file
 from leadtrace.store.columns import copying, files
 from leadtrace.store.columns.copying import add_ready, copy_new, made_from_json, remake
 from leadtrace.store.columns.files import folder_of, making
+from leadtrace.store.columns.names import has_keys
 from leadtrace.store.columns.on_columns import ColumnEngine
 from leadtrace.store.columns.ready import ready_files
 from leadtrace.store.columns.upkeep import Upkeep
@@ -79,6 +80,28 @@ def test_what_an_earlier_version_did_not_put_beside_a_file_is_made_when_columns_
             (folder_of(store.path) / name).unlink()
     assert upkeep.copy() == 0
     assert on_disk(store) == there
+
+
+def test_files_of_the_time_before_keys_are_read_and_made_anew_when_columns_are_kept(
+    store: EmbeddedStore,
+    upkeep: Upkeep,
+    alike: Callable[[Path, list[Slice]], None],
+    before_keys: Callable[[Path], None],
+) -> None:
+    said = {"leadtrace.run_id": "r", "flow.name": "intake"}
+    store.append([], [an_event(1, **said), an_event(2, **{**said, "tenant_key": "t"})])
+    upkeep.copy()
+    there = sorted(one.partition(".")[0].rpartition("-")[0] for one in on_disk(store))
+    before_keys(store.path)
+    assert not any(has_keys(one.file) for one in upkeep.state().files)
+    assert events_of(store) == (2, "ColumnEngine")
+    alike(store.path, [Slice()])
+    assert upkeep.behind() == 2
+    assert upkeep.copy() == 2
+    assert sorted(one.partition(".")[0].rpartition("-")[0] for one in on_disk(store)) == there
+    assert all(has_keys(one.file) for one in upkeep.state().files)
+    alike(store.path, [Slice()])
+    assert upkeep.behind() == 0
 
 
 @pytest.mark.parametrize("lost", ["", "runs", "again"])

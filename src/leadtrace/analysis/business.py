@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal  # noqa: TC003 - a row is made again from JSON by its types
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
+from leadtrace.analysis.homes import with_homes
 from leadtrace.analysis.model import Rate, Report, Row, Sample, Window, from_micro, limited
 from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.registry import Analysis
-from leadtrace.analysis.sales import ANSWER_NAMES, SALES, bounds
+from leadtrace.analysis.sales import ANSWER_NAMES, bounds, with_sales
 from leadtrace.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -46,15 +47,11 @@ _GROUPS: Final = {
 }
 _LEAD: Final = "CASE WHEN e.lead_id <> '' THEN e.lead_id ELSE coalesce(r.lead_id, '') END"
 
-# The runs by which a record's group is known; or else only those of records that name no lead: few, where most runs are many.
-_RUNS: Final = {
-    "strays": """
-SELECT DISTINCT run_key FROM lead_events
-WHERE lead_key IS NULL AND run_key IS NOT NULL
-  AND name IN ('flow.started', 'enhancement.success', 'enhancement.failed', 'enhancement.cancelled',
-  'lead.purchased')""",
-    "runs": "SELECT run_key, lead_id, lead_key FROM lead_runs WHERE run_key IN (SELECT run_key FROM strays)",
-}
+# Where a record's group is not known by its run, runs are looked up only for records that name no lead.
+_STRAYS: Final = """
+SELECT run_key FROM lead_events
+WHERE lead_key IS NULL
+  AND name IN ('flow.started', 'enhancement.success', 'enhancement.failed', 'enhancement.cancelled', 'lead.purchased')"""
 _BY_RUN: Final = ("source", "campaign", "flow")
 # A bulk call has one end event per lead, each with its share of the cost: their sum is the call's, once.
 _SPENT: Final = """
@@ -73,6 +70,9 @@ _SOLD: Final = """
 SELECT {group} AS grp, s.tenant AS tenant, s.lead_id AS lead_id, s.lead_key AS lead_key, s.delivery AS delivery,
   s.answer AS answer, s.was_pending AS was_pending, s.revenue_micro AS revenue_micro, s.currency AS currency
 FROM sales s{join}"""
+_AS_SOLD: Final = (
+    "SELECT grp, tenant, lead_id, lead_key, delivery, answer, was_pending, revenue_micro, currency FROM sold"
+)
 _SOLD_IN: Final = "\n  LEFT JOIN lead_runs r ON r.run_key = s.run_key"
 
 # All figures in one text, so that what they share is worked out once: which figure, of what, in which currency, then numbers.
@@ -80,10 +80,10 @@ _FIGURES: Final = """
 SELECT 'money', grp, currency, sum(accepted), sum(revenue), sum(returns), sum(returned), sum(cost), sum(price), 0, 0
 FROM (
   SELECT grp, currency, 1 AS accepted, revenue_micro AS revenue, 0 AS returns, 0 AS returned, 0 AS cost, 0 AS price
-  FROM sold WHERE answer = 'accepted'
+  FROM {sold} sold WHERE answer = 'accepted'
   UNION ALL
   SELECT s.grp, g.currency, 0, 0, 1, g.return_micro, 0, 0
-  FROM returned g JOIN sold s ON s.tenant = g.tenant AND s.lead_id = g.lead_id AND s.delivery = g.delivery
+  FROM returned g JOIN {sold} s ON s.tenant = g.tenant AND s.lead_id = g.lead_id AND s.delivery = g.delivery
   UNION ALL
   SELECT grp, currency, 0, 0, 0, 0, CASE WHEN name = 'lead.purchased' THEN 0 ELSE micro END,
     CASE WHEN name = 'lead.purchased' THEN micro ELSE 0 END
@@ -100,7 +100,7 @@ SELECT 'deliveries', grp, '', count(*),
   sum(CASE WHEN answer = 'failed' THEN 1 ELSE 0 END), sum(CASE WHEN answer = 'unconfirmed' THEN 1 ELSE 0 END),
   sum(CASE WHEN answer = 'pending' THEN 1 ELSE 0 END), sum(CASE WHEN answer = 'cancelled' THEN 1 ELSE 0 END),
   sum(CASE WHEN answer = 'accepted' THEN was_pending ELSE 0 END)
-FROM sold
+FROM {sold} sold
 GROUP BY grp
 UNION ALL
 SELECT 'returns', '', '', count(*), sum(CASE WHEN r.arrival IS NULL THEN 1 ELSE 0 END), coalesce(sum(r.unnamed), 0), 0, 0, 0, 0, 0
@@ -108,7 +108,7 @@ FROM given_back g LEFT JOIN returned r ON r.arrival = g.arrival
 WHERE g.time_ns < $until OR r.arrival IS NOT NULL"""
 _EACH_LEAD: Final = """
 SELECT grp, lead_key, max(delivered) AS delivered FROM (
-  SELECT grp, lead_key, CASE WHEN answer = 'accepted' THEN 1 ELSE 0 END AS delivered FROM sold
+  SELECT grp, lead_key, CASE WHEN answer = 'accepted' THEN 1 ELSE 0 END AS delivered FROM {sold} sold
   UNION ALL SELECT grp, lead_key, 0 FROM spent
   UNION ALL SELECT grp, lead_key, 0 FROM begun
 ) each_record
@@ -325,18 +325,22 @@ def _figures(relations: Relations, options: BusinessOptions, given: Parameters) 
     runs = "lead_runs" if by_run else "runs"
     # By buyer nothing that was spent belongs to one, nor does a lead that was offered to nobody.
     nothing = " AND 1 = 0" if options.by == "buyer" else ""
+    tables = with_sales(relations, given)
+    if not by_run:
+        tables = with_homes(relations, "runs", _STRAYS, tables, given)
+    sold = _SOLD.format(group=sale_group, join=_SOLD_IN if by_run else "")
+    if by_run:  # else it is only the sales under another name
+        tables, sold = {**tables, "sold": sold}, _AS_SOLD
     tables = {
-        **SALES,
-        "sold": _SOLD.format(group=sale_group, join=_SOLD_IN if by_run else ""),
-        **({} if by_run else _RUNS),
+        **tables,
         "spent": _SPENT.format(group=group, runs=runs, nothing=nothing),
         "begun": _BEGUN.format(group=group, runs=runs, nothing=nothing),
-        "each_lead": _EACH_LEAD,
+        "each_lead": _EACH_LEAD.format(sold=f"({sold})"),
     }
     found: dict[str, list[tuple[Any, ...]]] = {
         one: [] for one in ("money", "leads", "different", "deliveries", "returns")
     }
-    for figure, *row in relations.query(_FIGURES, given, tables):
+    for figure, *row in relations.query(_FIGURES.format(sold=f"({sold})"), given, tables):
         found[figure].append(tuple(row))
     return found
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from leadtrace.analysis.chance import at_least
+from leadtrace.analysis.homes import with_homes
 from leadtrace.analysis.model import LEAST, Rate, Report, Row, Sample, Window, limited
 from leadtrace.analysis.options import Options, option
 from leadtrace.analysis.registry import Analysis
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from leadtrace.otlp.records import EventRecord
     from leadtrace.query.model import Timeline
-    from leadtrace.store.relations.interface import Relations
+    from leadtrace.store.relations.interface import Relations, Tables
 
 __all__ = ["PATTERNS", "Conversion", "PatternOptions", "Sequences", "Stop", "find_common_event_patterns", "patterns"]
 
@@ -34,13 +35,8 @@ _COMMON: Final = 0.01
 _RARE: Final = 0.05
 _CHANCE: Final = 0.001
 
-# Whose events they are. A flow may learn its lead after it began: what it told before is that lead's, too; only for that is its
-# run looked up.
-_HOMES: Final = {
-    "strays": "SELECT DISTINCT run_key FROM lead_events WHERE lead_key IS NULL AND run_key IS NOT NULL",
-    "homes": """
-SELECT run_key, lead_key FROM lead_runs WHERE lead_key IS NOT NULL AND run_key IN (SELECT run_key FROM strays)""",
-}
+# Whose events they are. A flow may learn its lead after it began: what it told before is that lead's, too.
+_STRAYS: Final = "SELECT run_key FROM lead_events WHERE lead_key IS NULL"
 _MINE: Final = {
     "lead": """
   SELECT e.lead_key AS who, {columns} FROM lead_events e WHERE e.lead_key IS NOT NULL AND {which}
@@ -164,7 +160,8 @@ def patterns(relations: Relations, options: PatternOptions) -> Report[Row]:
     given: dict[str, str | int | float | None] = {"since": options.since_ns}
     given |= {f"bad_{number}": one for number, one in enumerate(bad)}
     marks = ", ".join(f"$bad_{number}" for number in range(len(bad)))
-    tables = {**_HOMES, "numbered": _NUMBERED.format(label=_label(options.by), which=which)}
+    homes = with_homes(relations, "homes", _STRAYS, {}, {})
+    tables = {**homes, "numbered": _NUMBERED.format(label=_label(options.by), which=which)}
     names = [str(label) for (label,) in relations.query("SELECT label FROM numbered ORDER BY number", tables=tables)]
     if len(names) > MOST_IN_ORDER:
         raise SettingsError(
@@ -185,7 +182,7 @@ def patterns(relations: Relations, options: PatternOptions) -> Report[Row]:
     plural = f"{options.per}s"
     sequences = _sequences(grams, number, ended_badly, ended_at_all, plural)
     stops = _stops(relations)
-    conversion = _conversion(relations, options)
+    conversion = _conversion(relations, options, homes)
     rows, notes = limited((sequences, stops, conversion), options.limit)
     if several:
         notes.append(
@@ -306,7 +303,7 @@ def _stops(relations: Relations) -> list[Stop]:
     ]
 
 
-def _conversion(relations: Relations, options: PatternOptions) -> list[Conversion]:
+def _conversion(relations: Relations, options: PatternOptions, homes: Tables) -> list[Conversion]:
     steps = options.steps or _usual_steps(relations)
     if not steps:
         return []
@@ -325,7 +322,7 @@ def _conversion(relations: Relations, options: PatternOptions) -> list[Conversio
             f"nearest_rank(CASE WHEN {reached} AND {took} >= 0 THEN {took} END, 50)",
         ]
     asked = f"SELECT {', '.join(figures)} FROM (SELECT who, {firsts} FROM ({mine}) told GROUP BY who) each_lead"  # noqa: S608 - of parameters
-    (row,) = relations.query(asked, given, _HOMES)
+    (row,) = relations.query(asked, given, homes)
     rows = [row[3 * place : 3 * place + 3] for place in places]
     found: list[Conversion] = []
     for place, ((leads, backwards, took), step) in enumerate(zip(rows, steps, strict=True)):

@@ -181,7 +181,8 @@ def _reckoned(relations: Relations, options: RoiOptions, whole: bool) -> Report[
     whole = whole and not cut
     unfinished = _unfinished(relations, options) if whole else {}
     notes: list[str] = []
-    measured = {} if cut else _measured(relations, options)
+    names = sorted({name for _, name in counted} - {""})
+    measured = {} if cut else measured_values(relations, _columns(options)[0], names, bounds(options))
     declared = _declared_values(stated, counted, options, notes)
     rows: list[Row] = []
     for (piece, name), one in counted.items():
@@ -285,12 +286,6 @@ def _unfinished(relations: Relations, options: RoiOptions) -> dict[str, int]:
     until = options.until_ns or END_OF_TIME
     asked = _UNFINISHED.format(named=named, chosen=chosen)
     return dict(relations.query(asked, {**given, "until": until}, _NOT_ENDED))
-
-
-def _measured(relations: Relations, options: RoiOptions) -> dict[tuple[str, str], list[Measured]]:
-    named, _ = _columns(options)
-    chosen, given = _chosen(options, named)
-    return measured_values(relations, named, chosen, {**bounds(options), **given})
 
 
 def _declared_values(

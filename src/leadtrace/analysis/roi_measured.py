@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from decimal import Decimal  # noqa: TC003 - a row is made again from JSON by its types
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias
 
+from leadtrace.analysis.homes import with_homes
 from leadtrace.analysis.matching import compared
 from leadtrace.analysis.model import Row
-from leadtrace.analysis.sales import SALES
+from leadtrace.analysis.sales import with_sales
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from leadtrace.store.relations.interface import Relations
 
 __all__ = ["Measured", "measured_values"]
 
+_Like: TypeAlias = "tuple[str, str, str]"
+"""Flow, source and campaign."""
+_CameTo: TypeAlias = "tuple[int, int, int, int]"
+"""Revenue, what was paid back, whether it was given back, and how many leads came to just that."""
+
 # Leads that were offered to a buyer (the others could not be sold, whatever was known of them), by the stratum of their first
-# passage in the window, and by what they came to in each currency: once all of them
-# (named ''), once those for which each enhancement succeeded. What is alike is counted together: few rows for many leads.
+# passage in the window, by which enhancements succeeded for them, and by what they came to in each currency. What is alike is
+# counted together: few rows for many leads.
 _LEADS: Final = """
 WITH offered AS (
   SELECT DISTINCT lead_key FROM sales WHERE answer <> 'cancelled'
@@ -33,48 +39,40 @@ SELECT lead_key, flow_name, source, campaign FROM (
   WHERE r.start_ns >= $since AND r.start_ns < $until
 ) passages
 WHERE place = 1"""
-_HELPED: Final = {
-    "succeeded": """
-SELECT DISTINCT lead_key, {named} AS named
-FROM lead_events WHERE name = 'enhancement.success' AND lead_key IS NOT NULL AND {chosen}""",
-    "strays": """
-SELECT DISTINCT run_key, {named} AS named
-FROM lead_events WHERE name = 'enhancement.success' AND lead_key IS NULL AND run_key IS NOT NULL AND {chosen}""",
-    "homes": "SELECT run_key, lead_key FROM lead_runs WHERE lead_key IS NOT NULL AND run_key IN (SELECT run_key FROM strays)",
-    "helped": """
-SELECT lead_key, '' AS named FROM leads
-UNION ALL
-SELECT lead_key, named FROM succeeded
-UNION ALL
-SELECT lead_key, named FROM (
-  SELECT h.lead_key AS lead_key, s.named AS named
-  FROM strays s JOIN homes h ON h.run_key = s.run_key
-  EXCEPT
-  SELECT lead_key, named FROM succeeded
-) by_run""",
-}
+_STRAYS: Final = "SELECT run_key FROM lead_events WHERE name = 'enhancement.success' AND lead_key IS NULL"
+# Which succeeded is one whole number, a bit for each: many fewer rows than one for each lead and enhancement.
+_HELPED: Final = """
+SELECT lead_key, {bits} AS helped FROM (
+  SELECT lead_key, {named} AS named FROM lead_events WHERE name = 'enhancement.success' AND lead_key IS NOT NULL
+  UNION ALL
+  SELECT h.lead_key, e.{named} FROM lead_events e JOIN homes h ON h.run_key = e.run_key
+  WHERE e.name = 'enhancement.success' AND e.lead_key IS NULL
+) succeeded
+GROUP BY lead_key"""
+_BITS: Final = 32
+"""Enhancements in one number."""
 _WORTH: Final = """
 WITH earned AS (
-  SELECT lead_key, currency, sum(revenue_micro) AS revenue, count(*) AS accepted
-  FROM sales WHERE answer = 'accepted' GROUP BY lead_key, currency
+  SELECT lead_key, currency, sum(revenue_micro) AS revenue FROM sales WHERE answer = 'accepted' GROUP BY lead_key, currency
 ),
 lost AS (
   SELECT lead_key, currency, sum(return_micro) AS returned FROM returned GROUP BY lead_key, currency
 ),
 came_to AS (
-  SELECT l.lead_key AS lead_key, l.flow_name AS flow_name, l.source AS source, l.campaign AS campaign,
-    coalesce(e.currency, '') AS currency, coalesce(e.revenue, 0) AS revenue, coalesce(e.accepted, 0) AS accepted,
-    coalesce(b.returned, 0) AS returned, CASE WHEN b.lead_key IS NULL THEN 0 ELSE 1 END AS given_back
-  FROM leads l
-  LEFT JOIN earned e ON e.lead_key = l.lead_key
+  SELECT e.lead_key AS lead_key, e.currency AS currency, e.revenue AS revenue, coalesce(b.returned, 0) AS returned,
+    CASE WHEN b.lead_key IS NULL THEN 0 ELSE 1 END AS given_back
+  FROM earned e
   LEFT JOIN lost b ON b.lead_key = e.lead_key AND b.currency = e.currency
 )
-SELECT h.named, c.flow_name, c.source, c.campaign, c.currency, c.revenue, c.accepted, c.returned, c.given_back, count(*)
-FROM came_to c JOIN helped h ON h.lead_key = c.lead_key
-GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+SELECT coalesce(h.helped, 0), l.flow_name, l.source, l.campaign, c.currency, c.revenue, c.returned, c.given_back, count(*)
+FROM leads l
+JOIN came_to c ON c.lead_key = l.lead_key
+LEFT JOIN helped h ON h.lead_key = l.lead_key
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 UNION ALL
-SELECT h.named, l.flow_name, l.source, l.campaign, '=', 0, 0, 0, 0, count(*)
-FROM leads l JOIN helped h ON h.lead_key = l.lead_key
+SELECT coalesce(h.helped, 0), l.flow_name, l.source, l.campaign, '', 0, 0, 0, count(*)
+FROM leads l
+LEFT JOIN helped h ON h.lead_key = l.lead_key
 GROUP BY 1, 2, 3, 4"""
 
 
@@ -105,31 +103,33 @@ class Measured(Row):
 
 
 def measured_values(
-    relations: Relations, named: str, chosen: str, given: Mapping[str, str | int]
+    relations: Relations, named: str, names: Sequence[str], given: Mapping[str, str | int]
 ) -> dict[tuple[str, str], list[Measured]]:
-    """Every enhancement in every currency in which leads were sold.
+    """Those of these enhancements that succeeded for any lead, in every currency in which leads were sold.
 
-    `named` is the column that names it; `chosen` the condition, and `given` the parameters, by which some are asked for.
+    `named` is the column that names them.
     """
-    helped = {name: text.format(named=named, chosen=chosen) for name, text in _HELPED.items()}
-    tables = {**SALES, "leads": _LEADS, **helped}
-    sizes: dict[str, dict[tuple[str, str, str], int]] = defaultdict(dict)
-    sold: dict[tuple[str, str], dict[tuple[str, str, str], list[tuple[int, int, int, int]]]]
-    sold = defaultdict(lambda: defaultdict(list))
-    for who, flow, source, campaign, currency, revenue, _, returned, given_back, number in relations.query(
-        _WORTH, given, tables
-    ):
-        if currency == "=":
-            sizes[who][flow, source, campaign] = number
-        elif currency:
-            sold[who, currency][flow, source, campaign].append((revenue, returned, given_back, number))
+    tables = with_sales(relations, given)
+    tables = with_homes(relations, "homes", _STRAYS, {**tables, "leads": _LEADS}, given)
+    sizes: dict[str, Counter[_Like]] = defaultdict(Counter)
+    sold: dict[tuple[str, str], dict[_Like, list[_CameTo]]] = defaultdict(lambda: defaultdict(list))
+    for first in range(0, len(names), _BITS):
+        some = names[first : first + _BITS]
+        bits = " + ".join(f"max(CASE WHEN named = $bit_{bit} THEN {1 << bit} ELSE 0 END)" for bit in range(len(some)))
+        asked = {**given, **{f"bit_{bit}": one for bit, one in enumerate(some)}}
+        helped = {**tables, "helped": _HELPED.format(bits=bits, named=named)}
+        for having, flow, source, campaign, currency, *came_to, number in relations.query(_WORTH, asked, helped):
+            whom = [one for bit, one in enumerate(some) if having >> bit & 1]
+            for who in whom if first else ["", *whom]:
+                if currency:
+                    sold[who, currency][flow, source, campaign].append((*came_to, number))
+                else:
+                    sizes[who][flow, source, campaign] += number
     found = {}
     for name in sorted(set(sizes) - {""}):
         for currency in sorted({currency for who, currency in sold if who == ""}):
             strata = [
-                _Stratum(
-                    sizes[name].get(one, 0), size, sold[name, currency].get(one, []), sold["", currency].get(one, [])
-                )
+                _Stratum(sizes[name][one], size, sold[name, currency].get(one, []), sold["", currency].get(one, []))
                 for one, size in sizes[""].items()
             ]
             found[name, currency] = _compare(name, currency, strata)
@@ -142,8 +142,8 @@ class _Stratum:
 
     having: int
     all: int
-    sold_having: list[tuple[int, int, int, int]]
-    sold: list[tuple[int, int, int, int]]
+    sold_having: list[_CameTo]
+    sold: list[_CameTo]
 
     def split(self, value: Any, only_sold: bool) -> tuple[dict[int, int], dict[int, int]]:
         """Counts by a value of what a lead came to, with and without."""
@@ -154,7 +154,7 @@ class _Stratum:
         return having, {key: number - having.get(key, 0) for key, number in every.items()}
 
 
-def _counts(rows: Iterable[tuple[int, int, int, int]], value: Any) -> dict[int, int]:
+def _counts(rows: Iterable[_CameTo], value: Any) -> dict[int, int]:
     found: dict[int, int] = defaultdict(int)
     for revenue, returned, given_back, number in rows:
         found[value(revenue, returned, given_back)] += number

@@ -127,7 +127,8 @@ def _first_gap(state: Registered, per_file: int) -> tuple[int, int, int] | None:
 
 
 def remake(path: Path, every_changed: bool = False) -> Iterator[Made]:
-    """Make files anew: those of an earlier version, small neighbours as one, those with many changed rows, or with any.
+    """Make files anew: those of an earlier version, small neighbours as one, those with many changed rows; or every one with
+    any, and no other.
 
     The caller registers each before it asks for the next.
     """
@@ -164,7 +165,7 @@ def _to_remake(state: Registered, every_changed: bool) -> Sequence[ColumnFile]:
     for relation in RELATIONS:
         files = state.of(relation)
         for one in files:
-            if not has_keys(one.file):
+            if not has_keys(one.file) and not every_changed:
                 return [one]
             changed = len(state.changed_in(one))
             if changed and (every_changed or changed > one.rows * _TOO_CHANGED + 1_000):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from leadtrace.store.relations.facts import Sort
 
-__all__ = ["EVENTS", "KEYS", "SPANS", "Taker", "arrow_type", "columns_of", "with_keys"]
+__all__ = ["EVENTS", "KEYS", "SPANS", "Taker", "arrow_type", "columns_of", "keys_of", "with_keys"]
 
 SPANS: Final = 1
 EVENTS: Final = 2
@@ -118,11 +118,11 @@ def with_keys(table: pyarrow.Table) -> pyarrow.Table:
     tenants = table["tenant"].to_pylist()
     for key, of in KEYS.items():
         if key not in table.column_names:
-            table = table.append_column(key, _keys(tenants, table[of].to_pylist()))
+            table = table.append_column(key, keys_of(tenants, table[of].to_pylist()))
     return table
 
 
-def _keys(tenants: Iterable[str], ids: Iterable[str]) -> pyarrow.Array:
+def keys_of(tenants: Iterable[str], ids: Iterable[str]) -> pyarrow.Array:
     """The keys of ids, each of one tenant: as `key_of` makes them in SQL. NULL where there is no id."""
     import pyarrow as pa
 
@@ -240,7 +240,7 @@ class Taker:
         arrays, names = [], []
         for name, alias in columns_of(relation):
             if name in keys:
-                arrays.append(_keys(found["tenant"], keys[name]))
+                arrays.append(keys_of(found["tenant"], keys[name]))
             elif name in sparse and (facts is None or name in facts or name not in _ALWAYS):
                 arrays.append(sparse[name].array(arrow_type(alias), len(rows)))
             elif name in found:
