@@ -36,7 +36,7 @@ _STANDING: Final = f"""substr('0000000000000000000' || CAST(time_ns AS VARCHAR),
       || CASE WHEN answer = 'pending' THEN '0' ELSE '1' END || substr(answer || '            ', 1, 12)
       || CAST(coalesce(revenue_micro, 0) + {_ZERO} AS VARCHAR) || currency"""
 
-# Later answers count where they are of the window's deliveries. What is few is a table of its own, so that an engine goes
+# Answers outside the window count where they are of its deliveries. What is few is a table of its own, so that an engine goes
 # through the many with it, and not the other way round.
 _GIVEN: Final[Tables] = {
     "given": f"""
@@ -45,23 +45,23 @@ FROM lead_events e
 WHERE e.name IN ({ANSWER_NAMES}) AND e.time_ns < $as_of""",  # noqa: S608 - of constants alone
     "given_ids": "SELECT DISTINCT substr(delivery, 4) AS delivery_id FROM given WHERE delivery LIKE 'id %'",
     "given_spans": "SELECT DISTINCT delivery FROM given WHERE delivery LIKE 'span %'",
-    "later": f"""
-SELECT e.arrival AS arrival FROM all_events e
-WHERE e.name IN ({ANSWER_NAMES}) AND e.time_ns >= $until AND e.time_ns < $as_of AND e.delivery_id <> ''
-  AND e.delivery_id IN (SELECT delivery_id FROM given_ids)
+    "elsewhere": f"""
+SELECT e.arrival AS arrival, e.time_ns AS time_ns FROM all_events e
+WHERE e.name IN ({ANSWER_NAMES}) AND (e.time_ns < $since OR e.time_ns >= $until) AND e.time_ns < $as_of
+  AND e.delivery_id <> '' AND e.delivery_id IN (SELECT delivery_id FROM given_ids)
 UNION ALL
-SELECT e.arrival FROM all_events e
+SELECT e.arrival, e.time_ns FROM all_events e
 WHERE e.name IN ({ANSWER_NAMES}) AND e.time_ns >= $until AND e.time_ns < $as_of AND e.delivery_id = '' AND e.word = 'delivery'
   AND 'span ' || e.trace_id || e.span_id IN (SELECT delivery FROM given_spans)""",  # noqa: S608 - as above
     "given_later": f"""
 SELECT {_ANSWER}
 FROM all_events e
-WHERE e.name IN ({ANSWER_NAMES}) AND e.time_ns >= $until AND e.arrival IN (SELECT arrival FROM later)""",  # noqa: S608 - as above
+WHERE e.name IN ({ANSWER_NAMES}) AND e.time_ns >= $until
+  AND e.arrival IN (SELECT arrival FROM elsewhere WHERE time_ns >= $until)""",  # noqa: S608 - as above
     "before": f"""
 SELECT tenant, lead_id, lead_key, run_key, delivery_id
 FROM all_events
-WHERE name IN ({ANSWER_NAMES}) AND time_ns < $since AND delivery_id <> ''
-  AND delivery_id IN (SELECT delivery_id FROM given_ids)""",  # noqa: S608 - as above
+WHERE name IN ({ANSWER_NAMES}) AND time_ns < $since AND arrival IN (SELECT arrival FROM elsewhere WHERE time_ns < $since)""",  # noqa: S608 - as above
 }
 _NAMELESS: Final = " UNION ALL ".join(
     f"SELECT run_key FROM {one} WHERE lead_key IS NULL"  # noqa: S608 - as above
