@@ -42,6 +42,7 @@ def test_pandas_reads_what_the_store_holds(filled: EmbeddedStore, traffic: Traff
     assert (len(events), len(spans)) == (len(traffic.events), len(traffic.spans))
     assert found.rows == len(events) + len(spans)
     assert events["name"].value_counts().to_dict() == dict(traffic.truth.names)
+    assert not {"lead_key", "run_key"} & {*events.columns, *spans.columns}
     revenue = events[events["name"] == "delivery.accepted"].groupby(["buyer", "currency"])["revenue_micro"].sum()
     assert {key: value / 1e6 for key, value in revenue.items()} == {
         key: float(value) for key, value in traffic.truth.revenue.items()

@@ -18,7 +18,7 @@ from leadtrace.store.columns.files import ColumnFile, folder_of, making, nobody_
 from leadtrace.store.columns.names import has_keys, ready_file
 from leadtrace.store.columns.ready import READY, ready_files
 from leadtrace.store.columns.register import RELATIONS, registered
-from leadtrace.store.columns.taking import EVENTS, Taker, columns_of, with_keys
+from leadtrace.store.columns.taking import EVENTS, Taker, with_keys
 from leadtrace.store.file import connect_reader, plainly
 
 if TYPE_CHECKING:
@@ -193,13 +193,12 @@ def _remade(
     import pyarrow.parquet as pq
 
     taker = Taker(connection)
-    columns = [name for name, _ in columns_of(group[0].relation)]
     for one in group:
         changed = state.changed_in(one)
         gone = pa.array(sorted(changed), pa.int64())
         with pq.ParquetFile(folder / one.file) as file:
             for batch in file.iter_batches(50_000):
-                table = with_keys(pa.Table.from_batches([batch])).select(columns)
+                table = with_keys(pa.Table.from_batches([batch]))
                 kept = table.filter(pc.invert(pc.is_in(table["arrival"], gone))) if changed else table
                 if len(kept):
                     yield kept

@@ -1,8 +1,8 @@
 """A store's records as Parquet files elsewhere: for pandas, DuckDB, and whoever reads Parquet.
 
     FOLDER/leadtrace-export.json     what was exported from where, and up to which arrival
-    FOLDER/events-….parquet          the columns of `lead_events`
-    FOLDER/spans-….parquet           the columns of `lead_spans`
+    FOLDER/events-….parquet          the columns of `lead_events`, without those that are keys
+    FOLDER/spans-….parquet           the columns of `lead_spans`, so too
 
 Each file is there whole or not at all, and the list is written after it: broken off, it goes on where it was; asked again
 later, it adds what has arrived since.

@@ -88,14 +88,15 @@ def write_file(
 ) -> ColumnFile:
     """Write the rows of those arrivals; on the disk, under its name, when this returns. Raises SourceError where it cannot.
 
-    For reports its rows lie by name, and what is worked out of a file of events is there beside it before it is.
+    For reports it has keys, its rows lie by name, and what is worked out of a file of events is there beside it before it is.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    schema = pa.schema([(name, arrow_type(kind)) for name, kind in columns_of(relation)])
-    name = new_name(relation, first, last)
+    listed = [(name, arrow_type(kind)) for name, kind in columns_of(relation) if for_reports or name not in KEYS]
+    schema = pa.schema(listed)
+    name = new_name(relation, first, last, for_reports)
     half = folder / (name + ".half")
     time = "time_ns" if relation == EVENTS else "start_ns"
     rows, least, most = 0, 2**63 - 1, -(2**63)
@@ -113,7 +114,7 @@ def write_file(
                 rows += len(table)
                 bounds = pc.min_max(table[time])
                 least, most = min(least, bounds["min"].as_py()), max(most, bounds["max"].as_py())
-                waiting.append(table.cast(schema))  # from a file, its columns may be said to have no NULL
+                waiting.append(table.select(schema.names).cast(schema))  # from a file, its columns may be said to have no NULL
                 if sum(map(len, waiting)) >= _GROUP:
                     writer.write_table(pa.concat_tables(waiting), row_group_size=_GROUP * 2)
                     waiting = []

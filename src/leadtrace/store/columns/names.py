@@ -18,9 +18,10 @@ KEYED: Final = f".2{SUFFIX}"
 """How the name of a file ends that has the columns which are keys."""
 
 
-def new_name(relation: int, first: int, last: int) -> str:
+def new_name(relation: int, first: int, last: int, keyed: bool) -> str:
     """A name that no file has had, for one that stands for those arrivals."""
-    return f"{'events' if relation == EVENTS else 'spans'}-{first}-{last}-{secrets.token_hex(4)}{KEYED}"
+    of = "events" if relation == EVENTS else "spans"
+    return f"{of}-{first}-{last}-{secrets.token_hex(4)}{KEYED if keyed else SUFFIX}"
 
 
 def has_keys(file: str) -> bool:
