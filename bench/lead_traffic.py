@@ -6,26 +6,18 @@ that arrivals rise with time as they do when records come in one by one.
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
-from dataclasses import astuple
 from pathlib import Path
 
 import apsw
-import pyarrow
 
-from leadtrace.store.columns.files import ColumnFile, folder_of, write_file
-from leadtrace.store.columns.functions import FUNCTIONS
-from leadtrace.store.columns.taking import EVENTS, SPANS, columns_of
-from leadtrace.store.columns.upkeep import Upkeep
 from leadtrace.store.embedded import EmbeddedStore
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "analysis"))
 from traffic import generate
 
 _PER_LEAD = 29.2  # events
-_PER_FILE = 1_000_000  # arrivals
 _STEP = 20_000  # rows of the pattern copied in one transaction
 
 _COPIED = {
@@ -33,7 +25,7 @@ _COPIED = {
     "leads": """SELECT (lead - 1) * $many + k, lead_id || '_' || k, tenant, first_ns, last_ns, state, state_ns, outcome, outcome_ns
                 FROM base.leads, numbers""",
     "lead_traces": "SELECT (lead - 1) * $many + k, (trace - 1) * $many + k FROM base.lead_traces, numbers",
-    "run_traces": "SELECT run_id || '_' || k, (trace - 1) * $many + k FROM base.run_traces, numbers",
+    "run_traces": "SELECT k || '_' || run_id, (trace - 1) * $many + k FROM base.run_traces, numbers",
 }
 _ATTRIBUTES = """replace(replace(replace({attributes}, lead_id || '"', lead_id || '_' || k || '"'),
                  '"leadtrace.run_id":"', '"leadtrace.run_id":"' || k || '_'), '"delivery.id":"', '"delivery.id":"' || k || '_')"""
@@ -94,66 +86,6 @@ def make_store(path: Path, events: int, copies: int = 40, days: int = 7) -> tupl
     for suffix in (".lock", "-wal", "-shm"):
         pattern.with_name(pattern.name + suffix).unlink(missing_ok=True)
     return traffic.since_ns, traffic.until_ns
-
-
-def multiply_columns(path: Path, target: Path, copies: int) -> None:
-    """A store at `target` whose columns hold those of the store at `path` so many times over, each copy with ids of its own.
-
-    Made by DuckDB from the columns, in the order of time, because turning rows into columns takes most of an hour for twenty
-    million. The rows of `target` are those of `path`: reports over columns do not read them.
-    """
-    import duckdb
-
-    if not target.exists():
-        shutil.copyfile(path, target)
-    folder = folder_of(target)
-    folder.mkdir(exist_ok=True)
-    store = EmbeddedStore.open(target, write=True)
-    state = Upkeep(store).state()
-    duck = duckdb.connect(config={"temp_directory": str(folder), "memory_limit": "4GB"})
-    duck.execute("SET arrow_lossless_conversion = true")  # a key comes as one, not as its text
-    for one in FUNCTIONS:
-        duck.execute(one)
-    made: list[ColumnFile] = []
-    last = max(one.last for one in state.files)
-    step = max(1, _PER_FILE // copies)
-    for relation, name, time_column in ((SPANS, "spans", "start_ns"), (EVENTS, "events", "time_ns")):
-        paths = [str(folder_of(path) / one.file) for one in state.of(relation)]
-        columns = []
-        lead_id, run_id = (f"CASE WHEN {one} = '' THEN '' ELSE {one} || '_' || k END" for one in ("lead_id", "run_id"))
-        for column, _ in columns_of(relation):
-            changed = {
-                "arrival": "(arrival - 1) * $copies + k AS arrival",
-                time_column: f"{time_column} + k AS {time_column}",
-                "lead_id": f"{lead_id} AS lead_id",
-                "run_id": f"{run_id} AS run_id",
-                "lead_key": f"key_of(tenant, {lead_id}) AS lead_key",
-                "run_key": f"key_of(tenant, {run_id}) AS run_key",
-                "delivery_id": "CASE WHEN delivery_id = '' THEN '' ELSE delivery_id || '_' || k END AS delivery_id",
-                "span_id": "CASE WHEN span_id = '' THEN '' ELSE substr(md5(span_id || k), 1, 16) END AS span_id",
-                "parent_span_id": """CASE WHEN parent_span_id = '' THEN ''
-                  ELSE substr(md5(parent_span_id || k), 1, 16) END AS parent_span_id""",
-                "trace_id": "md5(trace_id || k) AS trace_id",
-            }
-            columns.append(changed.get(column, column))
-        for first in range(1, last + 1, step):
-            upper = min(first + step - 1, last) * copies
-            reader = duck.sql(
-                f"""SELECT {", ".join(columns)} FROM read_parquet($paths), range(1, $copies + 1) numbers(k)
-                    WHERE arrival BETWEEN $first AND $last ORDER BY arrival""",
-                params={"paths": paths, "copies": copies, "first": first, "last": first + step - 1},
-            ).to_arrow_reader(50_000)
-            tables = (pyarrow.Table.from_batches([batch]) for batch in reader)
-            made.append(write_file(folder, relation, (first - 1) * copies + 1, upper, tables, for_reports=True))
-            print(f"\r{name}: {upper:,} of {last * copies:,}", end="", file=sys.stderr)
-    print(file=sys.stderr)
-    with store.writing() as connection, connection:
-        connection.execute("DELETE FROM column_files")
-        connection.executemany(
-            "INSERT INTO column_files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [astuple(one) for one in made]
-        )
-        connection.execute("UPDATE counters SET value = ? WHERE name IN ('arrival', 'watched')", (last * copies,))
-    store.close()
 
 
 if __name__ == "__main__":

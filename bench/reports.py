@@ -1,9 +1,9 @@
 """Every report over a week and over a day, beside the same question asked of DuckDB or pandas by hand.
 
-    python bench/reports.py /tmp/bench --events 1000000 [--times 20] [--rows] [--only NAME]
+    python bench/reports.py /tmp/bench --events 1000000 [--rows] [--only NAME]
 
-Makes a store of so many events over seven days and its columns, unless they are there; with `--times 20` a second one whose
-columns hold them twenty times over. Each figure is the best of three, files in the system's cache: seconds, and in brackets
+Makes a store of so many events over seven days and its columns, unless they are there (twenty million take 14 GB and ten to
+thirty minutes). Each figure is the best of three, files in the system's cache: seconds, and in brackets
 seconds of CPU over all cores. `--rows` also asks the rows of SQLite. "By hand" is DuckDB over the same Parquet files without
 leadtrace, and counts what the report's core counts; "pandas" the same over the columns and rows that it needs, run once. What
 review asks by hand is one table: each name, day and currency.
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import duckdb
 from by_pandas import BY_PANDAS, TOO_LARGE
-from lead_traffic import make_store, multiply_columns
+from lead_traffic import make_store
 
 import leadtrace
 from leadtrace.analysis.registry import REPORTS
@@ -136,7 +136,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--events", type=int, default=1_000_000)
-    parser.add_argument("--times", type=int, default=0)
     parser.add_argument("--rows", action="store_true")
     parser.add_argument("--only", default="")
     asked_for = parser.parse_args()
@@ -155,12 +154,6 @@ def main() -> None:
         print(f"columns of {behind:,} records: {took:.0f} s, {used / behind * 1e6:.0f} µs of CPU each")
     store.close()
     measure(path, asked_for.only, asked_for.rows)
-    if asked_for.times:
-        target = asked_for.folder / f"{asked_for.times}-times.db"
-        if not target.with_suffix(".made").exists():
-            multiply_columns(path, target, asked_for.times)
-            target.with_suffix(".made").touch()
-        measure(target, asked_for.only, False)
 
 
 if __name__ == "__main__":
