@@ -20,6 +20,14 @@ from leadtrace.cli import main
         ("lead", "leadtrace lead: missing argument 'LEAD_ID'; see leadtrace lead --help"),
         ("lead a b", "leadtrace lead: got unexpected extra argument (b); see leadtrace lead --help"),
         ("lead a --jsn", "leadtrace lead: no such option '--jsn'"),
+        (
+            "report business --store x",
+            "leadtrace report business: no such option '--store'; here it is --from; see leadtrace rep",
+        ),
+        (
+            "reindex --from x",
+            "leadtrace reindex: no such option '--from'; here it is --store; see leadtrace reindex --help",
+        ),
         ("leads --since yesterday", "leadtrace leads: invalid value for '--since': 'yesterday' is no time: give"),
         ("leads --since 99999999999d", "leadtrace leads: invalid value for '--since': '99999999999d' ago is before"),
         ("leads --limit 0", "leadtrace leads: invalid value for '--limit': 0 is not in the range x>=1;"),

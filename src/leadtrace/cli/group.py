@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -127,12 +127,20 @@ class _Commands(click.Group):
             return found
 
 
+_OTHER_NAME: Final = {"--store": "--from", "--from": "--store"}
+"""What reads takes any source, what writes takes a file: whoever comes from the one types its option at the other."""
+
+
 def _usage(problem: click.ClickException) -> str:
     """What is wrong with what was typed, and where the right way stands."""
     from leadtrace.query.printable import plain
 
     told = problem.format_message().rstrip(".")
     ctx = problem.ctx if isinstance(problem, click.UsageError) else None
+    if ctx is not None and isinstance(problem, click.NoSuchOption):
+        other = _OTHER_NAME.get(problem.option_name)
+        if other and any(other in one.opts for one in ctx.command.params):
+            told = f"{problem.message.rstrip('.')}; here it is {other}"
     if ctx is None:
         return plain(f"leadtrace: {told[:1].lower()}{told[1:]}")
     where = " ".join(["leadtrace", *ctx.command_path.removeprefix(ctx.find_root().command_path).split()])

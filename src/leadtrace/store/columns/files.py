@@ -114,7 +114,9 @@ def write_file(
                 rows += len(table)
                 bounds = pc.min_max(table[time])
                 least, most = min(least, bounds["min"].as_py()), max(most, bounds["max"].as_py())
-                waiting.append(table.select(schema.names).cast(schema))  # from a file, its columns may be said to have no NULL
+                waiting.append(
+                    table.select(schema.names).cast(schema)
+                )  # from a file, its columns may be said to have no NULL
                 if sum(map(len, waiting)) >= _GROUP:
                     writer.write_table(pa.concat_tables(waiting), row_group_size=_GROUP * 2)
                     waiting = []
