@@ -337,6 +337,7 @@ def test_files_that_somebody_removed_are_done_without_and_the_answer_says_so(
     for one in folder_of(store.path).iterdir():
         one.unlink()
     assert events_of(store) == (3, "RowEngine")
+    assert upkeep.behind() == 3
     monkeypatch.setattr("leadtrace.store.relations.engine._MANY", 1)
     with store.relations(Slice()) as relations:
         assert "not there; `leadtrace reindex` makes them again" in relations.notes[0]
