@@ -207,6 +207,19 @@ def test_any_number_of_enhancements_is_measured_each_by_itself(monkeypatch: pyte
     assert ask("roi", story.events, both=True) == together
 
 
+def test_by_service_what_has_none_changes_nothing_for_those_that_have_one() -> None:
+    story, _ = planted()
+    by_name = ask("roi", story.events).of(Measured)
+    for one in story.events:
+        if one.name.startswith("enhancement."):
+            one.attributes["enhancement.service"] = "E"  # type: ignore[index]
+    for number in range(0, 600, 2):
+        called(story, "without a service", f"l{number}", number * HOUR // 10 + 1)
+    found = ask("roi", story.events, both=True, by="service")
+    assert found.of(Measured) == by_name
+    assert {row.enhancement for row in found.of(Calls)} == {"E", ""}
+
+
 def test_too_few_alike_have_no_measured_value_and_say_so() -> None:
     story, _ = planted()
     few = [one for one in story.events if int(one.lead_id[1:]) < 40]
