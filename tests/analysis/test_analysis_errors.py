@@ -228,7 +228,7 @@ def test_an_error_of_a_try_belongs_to_the_buyer_that_was_called() -> None:
     assert same == replace(row, share=same.share)
 
 
-@pytest.mark.parametrize("days", [0, 5])
+@pytest.mark.parametrize("days", [0, 1, 5])
 def test_the_call_of_an_error_is_known_though_it_began_long_before_the_window(days: int) -> None:
     """And that of a try, whose own start lies in the window, though only the call's does not."""
     story = Story()

@@ -101,6 +101,20 @@ def test_a_bulk_call_is_one_call() -> None:
     assert found.notes == ("too few calls for an availability (at least 30 needed): S",)
 
 
+@pytest.mark.parametrize("hours", [0, 1, 60])
+def test_a_try_is_its_call_s_though_that_began_long_before_the_window(hours: int) -> None:
+    """Where nothing is known of the span above a try, or this is no call, it is nobody's."""
+    story, at = Story(), hours * HOUR
+    begun = {"leadtrace.kind": "start", "leadtrace.word": "delivery", "delivery.buyer": "Acme"}
+    story.tell("delivery.started", lead="a", span=1, **begun)
+    story.tell("operation.started", lead="a", span=2, **{"leadtrace.kind": "start", "leadtrace.word": "step"})
+    for above in (1, 1, 2, 3):
+        story.tell("api.call.failed", lead="a", at=at, **{"leadtrace.parent_span_id": f"{above:016x}"})
+    story.tell("delivery.failed", lead="a", span=1, at=at + 1, **begun | {"leadtrace.kind": "failure"})
+    found = ask("reliability", story.events, both=True, since_ns=START + at, until_ns=START + at + HOUR)
+    assert [(row.name, row.calls, row.tries) for row in found.of(Partner)] == [("Acme", 1, 2)]
+
+
 def test_an_open_circuit_counts_while_any_process_has_it_open() -> None:
     story, other = Story(), Resource({"service.name": "pipeline", "host.name": "h2"})
     told = {"circuit.name": "acme"}

@@ -70,9 +70,6 @@ _SOLD: Final = """
 SELECT {group} AS grp, s.tenant AS tenant, s.lead_id AS lead_id, s.lead_key AS lead_key, s.delivery AS delivery,
   s.answer AS answer, s.was_pending AS was_pending, s.revenue_micro AS revenue_micro, s.currency AS currency
 FROM sales s{join}"""
-_AS_SOLD: Final = (
-    "SELECT grp, tenant, lead_id, lead_key, delivery, answer, was_pending, revenue_micro, currency FROM sold"
-)
 _SOLD_IN: Final = "\n  LEFT JOIN lead_runs r ON r.run_key = s.run_key"
 
 # All figures in one text, so that what they share is worked out once: which figure, of what, in which currency, then numbers.
@@ -329,18 +326,20 @@ def _figures(relations: Relations, options: BusinessOptions, given: Parameters) 
     if not by_run:
         tables = with_homes(relations, "runs", _STRAYS, tables, given)
     sold = _SOLD.format(group=sale_group, join=_SOLD_IN if by_run else "")
-    if by_run:  # else it is only the sales under another name
-        tables, sold = {**tables, "sold": sold}, _AS_SOLD
+    if by_run:
+        tables, sold = {**tables, "sold": sold}, "sold"
+    else:  # no more than the sales under another name: another table of them would only be copied
+        sold = f"({sold})"
     tables = {
         **tables,
         "spent": _SPENT.format(group=group, runs=runs, nothing=nothing),
         "begun": _BEGUN.format(group=group, runs=runs, nothing=nothing),
-        "each_lead": _EACH_LEAD.format(sold=f"({sold})"),
+        "each_lead": _EACH_LEAD.format(sold=sold),
     }
     found: dict[str, list[tuple[Any, ...]]] = {
         one: [] for one in ("money", "leads", "different", "deliveries", "returns")
     }
-    for figure, *row in relations.query(_FIGURES.format(sold=f"({sold})"), given, tables):
+    for figure, *row in relations.query(_FIGURES.format(sold=sold), given, tables):
         found[figure].append(tuple(row))
     return found
 

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
+from leadtrace.analysis.calls import CALLS, SEVERAL, SORTS, Sort, tried
 from leadtrace.analysis.error_groups import trend
 from leadtrace.analysis.model import LEAST, Rate, Report, Row, Sample, Window, limited
 from leadtrace.analysis.options import Options, option
@@ -21,56 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RELIABILITY", "Circuit", "Ending", "Failing", "Partner", "ReliabilityOptions", "reliability"]
 
-Sort = Literal["service", "buyer"]
-_SORTS: Final[tuple[Sort, ...]] = ("service", "buyer")
-
-# One row per call: a call for several leads has an end event for each, on one span. Which spans have several is found by itself:
-# they are few, and the many need no grouping.
-_ENDED_BY: Final = """('enhancement.success', 'enhancement.failed', 'enhancement.cancelled', 'delivery.accepted',
-      'delivery.rejected', 'delivery.pending', 'delivery.failed', 'delivery.unconfirmed', 'delivery.cancelled')"""
-_SEVERAL: Final = {
-    "several": f"""
-SELECT span_id FROM lead_events
-WHERE name IN {_ENDED_BY} AND word IN ('enhancement', 'delivery') AND span_id <> ''
-GROUP BY span_id
-HAVING count(*) > 1"""  # noqa: S608 - of constants alone
-}
-_CALLS: Final = f"""
-each_end AS NOT MATERIALIZED (
-  SELECT CASE WHEN e.enhancement_name <> '' OR e.enhancement_service <> '' THEN 'service' ELSE 'buyer' END AS sort,
-    CASE WHEN e.enhancement_service <> '' THEN e.enhancement_service WHEN e.enhancement_name <> '' THEN e.enhancement_name
-      ELSE e.buyer END AS named,
-    e.name AS name, e.duration_ms AS duration_ms, coalesce(e.cache_hit, 0) AS hit,
-    CASE WHEN e.delivery_attempts > 0 THEN e.delivery_attempts - 1 ELSE coalesce(e.retry_count, 0) END AS retries,
-    CASE WHEN e.failure_category <> '' THEN e.failure_category ELSE e.error_category END AS category,
-    CASE WHEN e.failure_category <> '' THEN e.failure_subcategory ELSE e.error_subcategory END AS subcategory,
-    CASE WHEN e.failure_category <> '' THEN e.failure_cause ELSE e.error_cause END AS cause, e.time_ns AS time_ns,
-    e.tenant AS tenant, e.trace_id AS trace_id, e.span_id AS span_id,
-    CASE WHEN e.word IN ('enhancement', 'delivery') AND e.span_id <> '' THEN 0 ELSE e.arrival END AS alone
-  FROM lead_events e
-  WHERE e.name IN {_ENDED_BY}
-),
-calls AS (
-  SELECT sort, named, name, duration_ms, hit, retries, category, subcategory, cause, time_ns
-  FROM each_end
-  WHERE {{among}} AND span_id NOT IN (SELECT span_id FROM several)
-  UNION ALL
-  SELECT sort, named, min(name), max(duration_ms), max(hit), max(retries), max(category), max(subcategory), max(cause),
-    min(time_ns)
-  FROM each_end
-  WHERE {{among}} AND span_id IN (SELECT span_id FROM several)
-  GROUP BY sort, named, tenant, trace_id, span_id, alone
-),
-judged AS (
-  SELECT sort, named, name, duration_ms, retries, category, subcategory, cause, time_ns,
-    CASE WHEN name IN ('enhancement.cancelled', 'delivery.cancelled') THEN 'cancelled'
-      WHEN hit = 1 THEN 'cached'
-      WHEN name = 'enhancement.failed' AND category = 'data' THEN 'no_data'
-      WHEN name IN ('enhancement.failed', 'delivery.failed') AND category IN ('processing', 'system') THEN 'own_fault'
-      WHEN name IN ('enhancement.failed', 'delivery.failed', 'delivery.unconfirmed') THEN 'down'
-      ELSE 'answered' END AS ended
-  FROM calls
-)"""  # noqa: S608 - as above
 _NAMED: Final = "named <> ''"
 _ENDED: Final = """
 WITH {calls}
@@ -90,32 +41,6 @@ FROM judged WHERE ended IN ('down', 'no_data', 'own_fault')
 GROUP BY sort, named, category, subcategory, cause"""
 _TIMED: Final = "ended NOT IN ('cancelled', 'cached')"
 
-# Tries say which call they belong to by the span above them. There are many, so that where they belong is worked out where they
-# are counted, and not laid out before (see `starts`).
-_TRIES: Final = """
-tries AS (
-  SELECT parent_span_id, kind, http_status, error_subcategory, error_cause, time_ns
-  FROM lead_events WHERE name IN ('api.call.succeeded', 'api.call.failed') AND parent_span_id <> ''{among}
-),
-homes AS (
-  SELECT span_id, max(word) AS word, max(buyer) AS buyer,
-    max(CASE WHEN enhancement_service <> '' THEN enhancement_service ELSE enhancement_name END) AS service
-  FROM all_events
-  WHERE kind = 'start'{when} AND span_id IN (SELECT parent_span_id FROM tries)
-  GROUP BY span_id
-),
-placed AS (
-  SELECT CASE WHEN h.span_id IS NULL THEN 'lost' WHEN h.word NOT IN ('enhancement', 'delivery') THEN 'other'
-      WHEN h.service <> '' THEN 'service' ELSE 'buyer' END AS sort,
-    CASE WHEN h.span_id IS NULL THEN '' WHEN h.service <> '' THEN h.service ELSE h.buyer END AS named, t.kind AS kind,
-    t.time_ns AS time_ns,
-    CASE WHEN t.http_status = 429 OR t.error_cause = 'rate_limit' THEN 'limit'
-      WHEN t.http_status IN (401, 403) OR t.error_subcategory = 'authentication' THEN 'credential' ELSE '' END AS refused
-  FROM tries t
-  LEFT JOIN homes h ON h.span_id = t.parent_span_id
-)"""
-_NEAR: Final = 2 * 3_600 * 10**9
-"""How long before the window the calls of its tries mostly begin: where some did not, they are looked for in all that is kept."""
 _TRIED: Final = """
 WITH {tries}
 SELECT sort, named, count(*), sum(CASE WHEN kind = 'attempt_failure' THEN 1 ELSE 0 END) FROM placed GROUP BY sort, named"""
@@ -256,15 +181,15 @@ class Ending(Row):
 
 def reliability(relations: Relations, options: ReliabilityOptions) -> Report[Row]:
     """Judge the window's calls by service and buyer. What is about to end is looked for in all that came before, too."""
-    sorts = _SORTS if options.of == "all" else (options.of,)
-    tried = {(sort, name): (number, failed) for sort, name, number, failed in _tried(relations, _TRIED)}
+    sorts = SORTS if options.of == "all" else (options.of,)
+    tries = {(sort, name): (number, failed) for sort, name, number, failed in tried(relations, _TRIED)}
     ended = [
         row
-        for row in relations.query(_ENDED.format(calls=_CALLS.format(among=_NAMED), timed=_TIMED), tables=_SEVERAL)
+        for row in relations.query(_ENDED.format(calls=CALLS.format(among=_NAMED), timed=_TIMED), tables=SEVERAL)
         if row[1] in sorts
     ]
-    partners = [_partner(row, *tried.get((row[1], row[2]), (0, 0))) for row in ended if row[0] == "partner"]
-    partners.sort(key=lambda one: (_SORTS.index(one.sort), -one.unanswered, one.name))
+    partners = [_partner(row, *tries.get((row[1], row[2]), (0, 0))) for row in ended if row[0] == "partner"]
+    partners.sort(key=lambda one: (SORTS.index(one.sort), -one.unanswered, one.name))
     failing = _failing([row[1:9] for row in ended if row[0] == "failing"])
     circuits = _circuits(relations, options) if options.of != "buyer" else []
     ending = [one for one in _ending(relations, options) if one.sort in sorts]
@@ -356,7 +281,7 @@ def _failing(rows: list[tuple[Sort, str, str, str, str, int, int, int]]) -> list
             last,
         )
         for sort, name, category, subcategory, cause, number, first, last in sorted(
-            rows, key=lambda row: (_SORTS.index(row[0]), row[1], -row[5], row[2:5])
+            rows, key=lambda row: (SORTS.index(row[0]), row[1], -row[5], row[2:5])
         )
     ]
 
@@ -423,7 +348,7 @@ def _ending(relations: Relations, options: ReliabilityOptions) -> list[Ending]:
     before = relations.within(0, options.until_ns) if options.since_ns else relations
     calls: dict[tuple[Sort, str], Counter[int]] = defaultdict(Counter)
     refused: dict[tuple[Sort, str, str], dict[str, Counter[int]]] = defaultdict(lambda: defaultdict(Counter))
-    for sort, name, what, piece, number in _tried(before, _TRIES_REFUSED, _OF_REFUSED):
+    for sort, name, what, piece, number in tried(before, _TRIES_REFUSED, _OF_REFUSED):
         refused[sort, name, what]["try"][piece] += number
     refusing = {name for (name,) in before.query(_REFUSING)} | {name for _, name, _ in refused}
     for told, sort, name, what, piece, number in _calls_of(before, sorted(refusing - {""})):
@@ -456,24 +381,13 @@ def _ending(relations: Relations, options: ReliabilityOptions) -> list[Ending]:
     return found
 
 
-def _tried(relations: Relations, asked: str, among: str = "") -> Sequence[tuple[Any, ...]]:
-    """What is asked of the window's tries, or of some, by whom they went to."""
-    since, until = relations.part.since_ns, relations.part.until_ns
-    near = f" AND time_ns >= {since - _NEAR}" * bool(since) + f" AND time_ns < {until}" * bool(until)
-    for when in (near, ""):
-        found = relations.query(asked.format(tries=_TRIES.format(among=among, when=when)))
-        if not any(row[0] == "lost" for row in found):
-            break
-    return [row for row in found if row[0] in _SORTS and row[1]]
-
-
 def _calls_of(before: Relations, names: Sequence[str]) -> Sequence[tuple[Any, ...]]:
     """The calls of these services and buyers in pieces of time, and those that were refused."""
     if not names:
         return ()
     given: dict[str, str | int | float | None] = {f"named_{at}": name for at, name in enumerate(names)}
     among = f"named IN ({', '.join(f'${one}' for one in given)})"
-    return before.query(_REFUSED.format(calls=_CALLS.format(among=among)), given, _SEVERAL)
+    return before.query(_REFUSED.format(calls=CALLS.format(among=among)), given, SEVERAL)
 
 
 def _signs(

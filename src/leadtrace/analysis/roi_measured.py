@@ -109,6 +109,8 @@ def measured_values(
 
     `named` is the column that names them.
     """
+    if not names:
+        return {}
     tables = with_sales(relations, given)
     tables = with_homes(relations, "homes", _STRAYS, {**tables, "leads": _LEADS}, given)
     sizes: dict[str, Counter[_Like]] = defaultdict(Counter)

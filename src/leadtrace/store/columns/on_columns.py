@@ -77,10 +77,7 @@ class ColumnEngine:
         self._told = ""
         """SQL of all parts of what was told last, once it was needed."""
         self._joined: frozenset[str] = frozenset()
-        """Which of their columns those have that were put together."""
-        self._run_columns: frozenset[str] = frozenset()
-        """Which of their columns lie in a table."""
-        self._runs_in = ""
+        """Which of their columns these have: those that were asked for so far."""
         for relation, name in _NAMES.items():
             arrivals = sorted(state.changed.get(relation, ()))
             self._duck.execute(f"CREATE TABLE changed_{name} (arrival BIGINT)")
@@ -140,7 +137,10 @@ class ColumnEngine:
             self._find_told()
             fresh = True
         if "lead_runs" in found.relations:
-            fresh = self._lay_out_runs(found.among(RUN_COLUMNS) | _ALWAYS, sql.count("lead_runs")) or fresh
+            columns = found.among(RUN_COLUMNS) | _OF_EVERY_RUN
+            if not columns <= self._joined:
+                self._join_runs(columns | self._joined)
+                fresh = True
         if fresh or part != self._part:
             self._make_views(part)
             self._part = part
@@ -164,18 +164,6 @@ class ColumnEngine:
         covered = [one for one in changed if not any(first <= one <= last for first, last in gaps)]
         yield from self._taker.these(relation, covered, facts)
 
-    def _lay_out_runs(self, columns: frozenset[str], times: int) -> bool:
-        """Whether runs lie elsewhere than before: in the files, or for a query that goes through them often in a table."""
-        if not columns <= self._joined:
-            self._join_runs(columns | self._joined)
-        if times >= _OFTEN and not columns <= self._run_columns:
-            self._run_columns |= columns
-            listed = ", ".join(self._listed(self._run_columns))
-            self._duck.execute(f"CREATE OR REPLACE TEMP TABLE all_runs AS SELECT {listed} FROM ({self._runs})")  # noqa: S608 - as above
-            self._runs_in = ""
-        before, self._runs_in = self._runs_in, "all_runs" if columns <= self._run_columns else f"({self._runs})"
-        return before != self._runs_in
-
     def _join_runs(self, columns: frozenset[str]) -> None:
         """Put those together that have parts in several files; most are read as they lie there."""
         if not self._parts:
@@ -183,7 +171,7 @@ class ColumnEngine:
             keys = all_parts("again", (beside["again"] for beside in ready), "other_runs")
             self._duck.execute(f"CREATE TEMP TABLE met_again AS SELECT DISTINCT run_key FROM ({keys})")  # noqa: S608 - as above
         again = f"SELECT * FROM ({self._parts}) WHERE run_key IN (SELECT run_key FROM met_again)"  # noqa: S608 - as above
-        listed = self._listed(columns)
+        listed = [one for one in RUN_COLUMNS if one in columns]
         self._duck.execute(f"CREATE OR REPLACE TEMP TABLE joined_runs AS {joined(again, listed)}")
         once = f"SELECT {', '.join(listed)} FROM ({self._parts}) WHERE run_key NOT IN (SELECT run_key FROM met_again)"  # noqa: S608 - as above
         self._runs = f"{once} UNION ALL SELECT {', '.join(listed)} FROM joined_runs"  # noqa: S608 - as above
@@ -206,9 +194,6 @@ class ColumnEngine:
         first = what[0]
         self._duck.execute(f"CREATE TEMP TABLE other_{first} AS {parts_of(first, self._union(EVENTS, others))}")
         return all_parts(first, (beside[first] for beside in ready), f"other_{first}"), ready
-
-    def _listed(self, columns: frozenset[str]) -> list[str]:
-        return [one for one in RUN_COLUMNS if one in columns]
 
     def _insert(self, name: str, table: pyarrow.Table) -> None:
         self._duck.register("incoming", table)
@@ -236,7 +221,7 @@ class ColumnEngine:
             where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
             self._view(f"lead_{name}", f"SELECT * FROM ({self._union(relation, within)}){where}")  # noqa: S608 - as above
         if self._runs:
-            self._view("lead_runs", f"SELECT * FROM {self._runs_in}{among}")  # noqa: S608 - as above
+            self._view("lead_runs", f"SELECT * FROM ({self._runs}){among}")  # noqa: S608 - as above
         if self._told:
             told = _TOLD.format(parts=self._told, since=f"{part.since_ns:019}")
             self._view("lead_stops", bounded(read_view("lead_stops").replace("{told_last}", told), part))
@@ -272,9 +257,8 @@ class ColumnEngine:
         return [(name, kind) for name, kind in columns_of(relation) if name not in _FACTS or name in facts]
 
 
-_OFTEN: Final = 5
-"""So many times in one query, and runs are laid out in a table first: files are slow to read again."""
-_ALWAYS: Final = frozenset({"run_key", "tenant"})
+_OF_EVERY_RUN: Final = frozenset({"run_key", "tenant"})
+"""What runs are put together by, and left out by, whatever is asked of them."""
 _DUCK: Final = {"string": "VARCHAR", "int64": "BIGINT", "double": "DOUBLE", "uuid": "UUID"}
 _UNITS: Final = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _TOLD: Final = """SELECT run_key, max(told) AS told FROM ({parts})

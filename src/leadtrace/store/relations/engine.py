@@ -116,8 +116,8 @@ def _no_columns(path: Path, state: Registered) -> str:
         return "read row by row, which takes long; `leadtrace reindex` makes columns, `leadtrace serve` keeps them up to date"
     if any(not (folder_of(path) / one.file).exists() for one in state.files):
         return (
-            "read row by row, because files of the columns are not there; `leadtrace reindex` makes them again, `leadtrace serve` "
-            "of itself"
+            "read row by row, because files of the columns are not there; `leadtrace reindex` makes them again, as "
+            "`leadtrace serve` does by itself"
         )
     return ""
 
